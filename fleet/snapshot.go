@@ -1,0 +1,102 @@
+package fleet
+
+import "time"
+
+// Snapshot is everything that Decide may know of one update at one moment: what
+// GitHub said, read by SHA wherever that is possible, and what we recorded
+// ourselves.
+type Snapshot struct {
+	Repo   Repo
+	Number int
+
+	Policy    Reading[Policy]                 // of the base branch; the built-in policy where there is no file
+	Pull      Reading[Pull]                   // the pull request itself
+	Files     Reading[[]ChangedFile]          // all changed files
+	Modes     Reading[map[string]string]      // git mode ("100644") of each changed file at the head SHA
+	MergeBase Reading[string]                 // of base branch and head SHA
+	Locks     map[string]Reading[LockPair]    // by path: the lock at the merge base and at the head SHA
+	Required  Reading[[]RequiredCheck]        // what GitHub itself requires on the base branch
+	Checks    Reading[[]Check]                // check runs and statuses at the head SHA
+	Authors   Reading[map[string]Actor]       // the policy's author names, resolved to ids
+	Commits   map[string]Reading[CommitFacts] // by "owner/repo@rev": the new revisions of GitHub inputs
+	OwnAppID  int64                           // our own App, never counted as a check
+
+	Recorded Recorded
+}
+
+// Recorded is what our own database knows about an update.
+type Recorded struct {
+	FirstSeen      time.Time     // when we first saw the pull request
+	HeadSeen       time.Time     // when we first saw this head SHA
+	ChecksPassed   time.Time     // when its required checks were first all seen passed; zero if not
+	Request        *MergeRequest // a person's Merge & Deploy, if it names this head SHA
+	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
+}
+
+// MergeRequest is a person's wish to merge one head SHA now. It is void for any
+// other head SHA.
+type MergeRequest struct {
+	By      Actor     `json:"by"`
+	HeadSHA string    `json:"head_sha"`
+	At      time.Time `json:"at"`
+	Deploy  bool      `json:"deploy"`
+}
+
+// Pull is what GitHub says of a pull request.
+type Pull struct {
+	Title          string
+	URL            string
+	State          string // open or closed
+	Draft          bool
+	Merged         bool
+	MergeCommitSHA string // set once merged
+	MergedBy       Actor
+	Author         Actor
+	BaseRef        string
+	BaseSHA        string
+	BaseRepoID     int64
+	HeadRef        string
+	HeadSHA        string
+	HeadRepoID     int64 // 0 where the head repository is gone
+	ChangedFiles   int
+	Mergeable      *bool // nil while GitHub is still finding out
+	Labels         []string
+	CreatedAt      time.Time
+}
+
+// ChangedFile is one file of a pull request.
+type ChangedFile struct {
+	Path     string
+	Status   string // added, modified, removed, renamed, copied, changed, unchanged
+	Previous string // for renames
+}
+
+// LockPair is one lock file before and after.
+type LockPair struct{ Base, Head []byte }
+
+// RequiredCheck is a check that must pass. AppID 0 means that any source counts;
+// App is the app's slug where only that is known (policy).
+type RequiredCheck struct {
+	Name  string `json:"name"`
+	AppID int64  `json:"app_id,omitempty"`
+	App   string `json:"app,omitempty"`
+	From  string `json:"from,omitempty"` // "branch protection", "ruleset" or "policy"
+}
+
+// Check is one check run or commit status at the head SHA, newest of its name
+// and source.
+type Check struct {
+	Name       string
+	Kind       string // "run" or "status"
+	AppID      int64  // 0 where unknown
+	App        string // slug; for statuses the creator's login
+	State      string // queued, in_progress, completed; statuses: pending or completed
+	Conclusion string // success, failure, neutral, skipped, cancelled, timed_out, action_required, stale, error
+	URL        string
+	At         time.Time
+}
+
+// CommitFacts is what GitHub says of one revision of an input.
+type CommitFacts struct {
+	CommitterDate time.Time
+}

@@ -1,0 +1,52 @@
+package fleet
+
+import "time"
+
+// Overview is the read model of the Fleet page: one consistent snapshot.
+type Overview struct {
+	At       time.Time
+	Repos    []RepoView
+	Hosts    []HostView
+	Updates  []Update  // open ones, and those that ended within the last day; newest first
+	Rollouts []Rollout // running ones, and the newest ended one of each repository
+}
+
+// RepoView is a watched repository.
+type RepoView struct {
+	Repo        Repo
+	HeadSHA     string // of the default branch, as last read
+	HeadAt      time.Time
+	PolicyError string // why the policy file is broken; empty when it is not
+}
+
+// HostView is one host with its derived compartments and what it is doing.
+type HostView struct {
+	Host         Host
+	Online       bool
+	Compartments []Compartment
+	Progress     *HostProgress // within the running rollout, if it takes part
+}
+
+// Light is the state of a compartment (SPEC 4).
+type Light string
+
+// The states of a compartment.
+const (
+	LightOK      Light = "ok"      // green
+	LightStale   Light = "stale"   // yellow
+	LightError   Light = "error"   // red
+	LightUnknown Light = "unknown" // grey
+	LightWorking Light = "working" // blue
+)
+
+// Compartment is one of a host's three: git, lock or system.
+type Compartment struct {
+	ID       string    `json:"id"` // git, lock or system
+	Question string    `json:"question"`
+	Light    Light     `json:"light"`
+	Label    string    `json:"label"`           // two or three words for the cell
+	Tooltip  []string  `json:"tooltip"`         // lines; a line of only "─" is a rule
+	Badge    string    `json:"badge,omitempty"` // e.g. "Update PR pending #42"
+	AsOf     time.Time `json:"as_of,omitzero"`  // age of the facts, shown when the host is offline
+	Dimmed   bool      `json:"dimmed,omitempty"`
+}
