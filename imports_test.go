@@ -1,0 +1,58 @@
+package nixfleet_test
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed is the drawing of HOUSE: who may import whom, test support included.
+// A folder that is not named here must not exist, so that a new room gets its
+// place in the drawing before it gets code.
+var allowed = map[string][]string{
+	"":                   {},
+	"flakelock":          {},
+	"fleet":              {"flakelock"},
+	"fleet/policyfile":   {"fleet"},
+	"agentbus":           {},
+	"agentbus/bustest":   {"agentbus"},
+	"agent":              {"agentbus"},
+	"db":                 {"fleet"},
+	"db/dbtest":          {"db", "fleet"},
+	"forge":              {"fleet", "fleet/policyfile", "flakelock"},
+	"forge/forgetest":    {},
+	"handlers":           {"fleet"},
+	"dashboard":          {"fleet"},
+	"api":                {"fleet"},
+	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "db", "forge", "handlers", "dashboard", "api"},
+	"app/demo":           {"app", "fleet", "forge/forgetest"},
+	"cmd/nixfleet":       {"app", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
+	"cmd/nixfleet-agent": {"agent", "agentbus"},
+	"cmd/storybook":      {"dashboard", "fleet"},
+}
+
+const module = "github.com/nixfleet/nixfleet"
+
+func TestDependenciesPointOneWay(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-f", `{{.ImportPath}}|{{join .Imports ","}}`, "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for line := range strings.Lines(string(out)) {
+		path, imports, _ := strings.Cut(strings.TrimSpace(line), "|")
+		room := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		may, known := allowed[room]
+		if !known {
+			t.Errorf("%s has no place in the drawing of who may import whom", room)
+			continue
+		}
+		for imp := range strings.SplitSeq(imports, ",") {
+			target, ours := strings.CutPrefix(imp, module+"/")
+			if ours && !slices.Contains(may, target) {
+				t.Errorf("%s imports %s, which points the wrong way", room, target)
+			}
+		}
+	}
+}
