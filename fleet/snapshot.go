@@ -31,6 +31,17 @@ type Recorded struct {
 	ChecksPassed   time.Time     // when its required checks were first all seen passed; zero if not
 	Request        *MergeRequest // a person's Merge & Deploy, if it names this head SHA
 	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
+	Refusal        *MergeRefusal // GitHub's last refusal to merge, if it was for this head SHA
+}
+
+// MergeRefusal is GitHub's own word against a merge that we had proven. Until
+// then nothing is asked again; a zero Until means not before the head SHA changes
+// or a person asks again.
+type MergeRefusal struct {
+	HeadSHA string    `json:"head_sha"`
+	Message string    `json:"message"` // verbatim
+	At      time.Time `json:"at"`
+	Until   time.Time `json:"until,omitzero"`
 }
 
 // MergeRequest is a person's wish to merge one head SHA now. It is void for any
