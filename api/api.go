@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// ErrExists is returned by [Service.NewHost] for a name that is taken.
+var ErrExists = errors.New("a host of this name exists")
+
+// ErrInvalid is wrapped by errors whose text tells the caller what to change.
+var ErrInvalid = errors.New("invalid request")
+
+// Service is what the API needs of the product.
+type Service interface {
+	// Authenticate returns who a bearer token belongs to and the role it has:
+	// viewer, operator or admin. An unknown token is an error.
+	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
+	// Overview is the read model that the dashboard shows, described.
+	Overview(ctx context.Context) (fleet.Overview, error)
+	// NewHost records a host and returns its one-time enrolment token, which is
+	// kept nowhere in clear, and when it expires.
+	NewHost(ctx context.Context, by fleet.Actor, h NewHost) (token string, expires time.Time, err error)
+}
+
+// NewHost is a host that is about to be enrolled.
+type NewHost struct {
+	Name string   `json:"name" doc:"Name of the host" pattern:"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" example:"web1"`
+	Attr string   `json:"attr" doc:"Flake attribute that builds it" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
+	Repo string   `json:"repo,omitempty" doc:"owner/name of its repository; may be left out when the App watches one only" example:"alice/nixcfg"`
+	Tags []string `json:"tags,omitempty" doc:"Tags that selectors use" example:"[\"canary\"]"`
+}
+
+// Mount adds the routes under /api/v1 to mux.
+func Mount(mux *http.ServeMux, version string, s Service) {
+	config := huma.DefaultConfig("NixFleet", version)
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "/api/v1/docs", "/api/v1/schemas"
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	a := humago.New(mux, config)
+	a.UseMiddleware(authenticate(a, s))
+	hosts(a, s)
+}
+
+type actorKey struct{}
+
+// roles in ascending order of what they may do.
+var roles = map[string]int{"viewer": 1, "operator": 2, "admin": 3}
+
+// needs marks an operation with the least role that may call it.
+func needs(role string) map[string]any { return map[string]any{"role": role} }
+
+func authenticate(a huma.API, s Service) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		token, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
+		if !ok || token == "" {
+			_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "This needs a token: send the header \"Authorization: Bearer TOKEN\".")
+			return
+		}
+		actor, role, err := s.Authenticate(ctx.Context(), token)
+		if err != nil {
+			_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "The token is not known, or it has expired.")
+			return
+		}
+		least, _ := ctx.Operation().Metadata["role"].(string)
+		if roles[role] < roles[least] || roles[least] == 0 {
+			_ = huma.WriteErr(a, ctx, http.StatusForbidden, "This needs the role "+least+"; the token has "+role+".")
+			return
+		}
+		next(huma.WithValue(ctx, actorKey{}, actor))
+	}
+}
+
+func actorOf(ctx context.Context) fleet.Actor {
+	actor, _ := ctx.Value(actorKey{}).(fleet.Actor)
+	return actor
+}

@@ -1,0 +1,116 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// service is a product with one host.
+type service struct{ made []api.NewHost }
+
+func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
+	role, ok := map[string]string{"see": "viewer", "do": "operator", "all": "admin"}[token]
+	if !ok {
+		return fleet.Actor{}, "", errors.New("unknown")
+	}
+	return fleet.Actor{Login: token}, role, nil
+}
+
+func (*service) Overview(context.Context) (fleet.Overview, error) {
+	return fleet.Overview{Hosts: []fleet.HostView{{
+		Host:         fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"},
+		Online:       true,
+		Compartments: []fleet.Compartment{{ID: "git", Light: fleet.LightOK}},
+	}}}, nil
+}
+
+func (s *service) NewHost(_ context.Context, by fleet.Actor, h api.NewHost) (string, time.Time, error) {
+	if h.Name == "web1" {
+		return "", time.Time{}, api.ErrExists
+	}
+	if by.Login == "" {
+		return "", time.Time{}, errors.New("no actor")
+	}
+	s.made = append(s.made, h)
+	return "secret", time.Unix(1e9, 0).UTC(), nil
+}
+
+func serve(t *testing.T) (*service, string) {
+	t.Helper()
+	s, mux := &service{}, http.NewServeMux()
+	api.Mount(mux, "1.2.3", s)
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	return s, server.URL
+}
+
+func TestHostsAreListedWithTheirCompartments(t *testing.T) {
+	t.Parallel()
+	_, url := serve(t)
+	got, err := (&api.Client{Server: url, Token: "see"}).Hosts(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []api.Host{{
+		Name: "web1", Attr: "nixosConfigurations.web1", Tags: []string{}, Online: true,
+		Compartments: []fleet.Compartment{{ID: "git", Light: fleet.LightOK}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRefusalsSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	db1 := api.NewHost{Name: "db1", Attr: "nixosConfigurations.db1"}
+	for name, tt := range map[string]struct {
+		token string
+		host  api.NewHost
+		want  string
+	}{
+		"unknown token":     {"nobody", db1, "401"},
+		"no token":          {"", db1, "set NIXFLEET_SERVER"},
+		"viewer":            {"see", db1, "needs the role admin; the token has viewer"},
+		"operator":          {"do", db1, "needs the role admin; the token has operator"},
+		"taken name":        {"all", api.NewHost{Name: "web1", Attr: "nixosConfigurations.web1"}, "Revoke it first"},
+		"hostile name":      {"all", api.NewHost{Name: "../x", Attr: "nixosConfigurations.x"}, "name: expected string to match pattern"},
+		"foreign attribute": {"all", api.NewHost{Name: "x", Attr: "packages.x"}, "attr: expected string to match pattern"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, url := serve(t)
+			_, err := (&api.Client{Server: url, Token: tt.token}).NewHost(t.Context(), tt.host)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got error %v, want one with %q", err, tt.want)
+			}
+			if len(s.made) != 0 {
+				t.Errorf("a refused request made %v", s.made)
+			}
+		})
+	}
+}
+
+func TestAnAdminGetsTheTokenOnce(t *testing.T) {
+	t.Parallel()
+	s, url := serve(t)
+	want := api.NewHost{Name: "db1", Attr: "nixosConfigurations.db1", Tags: []string{"canary"}}
+	got, err := (&api.Client{Server: url, Token: "all"}).NewHost(t.Context(), want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(api.Enrolment{Host: "db1", Token: "secret", Expires: time.Unix(1e9, 0).UTC()}, got); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]api.NewHost{want}, s.made); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,0 +1,96 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// maxAnswer bounds what the client reads of one answer.
+const maxAnswer = 32 << 20
+
+// Client calls the API of a server; the command line is made of it.
+type Client struct {
+	Server string // address of the server, as in NIXFLEET_SERVER
+	Token  string // bearer token, as in NIXFLEET_TOKEN
+	HTTP   *http.Client
+}
+
+// Hosts lists all hosts.
+func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
+	var out struct {
+		Hosts []Host `json:"hosts"`
+	}
+	err := c.call(ctx, http.MethodGet, "/api/v1/hosts", nil, &out)
+	return out.Hosts, err
+}
+
+// NewHost adds a host and returns its one-time enrolment token.
+func (c *Client) NewHost(ctx context.Context, h NewHost) (Enrolment, error) {
+	var out Enrolment
+	err := c.call(ctx, http.MethodPost, "/api/v1/hosts", h, &out)
+	return out, err
+}
+
+func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	if c.Server == "" || c.Token == "" {
+		return fmt.Errorf("no server to ask: set NIXFLEET_SERVER to its address and NIXFLEET_TOKEN to a token")
+	}
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.Token)
+	req.Header.Set("Content-Type", "application/json")
+	client := c.HTTP
+	if client == nil {
+		client = http.DefaultClient
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s: %w", c.Server, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.Server, err)
+	}
+	if resp.StatusCode >= http.StatusBadRequest {
+		return problem(resp.Status, b)
+	}
+	return json.Unmarshal(b, out)
+}
+
+// problem turns an error answer into the sentence that it carries.
+func problem(status string, body []byte) error {
+	var p struct {
+		Detail string `json:"detail"`
+		Errors []struct {
+			Message  string `json:"message"`
+			Location string `json:"location"`
+		} `json:"errors"`
+	}
+	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
+		return fmt.Errorf("the server answered %s", status)
+	}
+	text := p.Detail
+	for _, e := range p.Errors {
+		text += fmt.Sprintf("; %s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
+	}
+	return fmt.Errorf("the server answered %s: %s", status, text)
+}
