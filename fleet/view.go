@@ -16,7 +16,8 @@ type RepoView struct {
 	Repo        Repo
 	HeadSHA     string // of the default branch, as last read
 	HeadAt      time.Time
-	PolicyError string // why the policy file is broken; empty when it is not
+	PolicyError string  // why the policy file is broken; empty when it is not
+	Policy      *Policy // as last read, so that people see what a merge would do; nil when not known
 }
 
 // HostView is one host with its derived compartments and what it is doing.
