@@ -1,0 +1,271 @@
+package agentbus
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
+)
+
+// HostConfig is what a host knows of its fleet, from its enrolment.
+type HostConfig struct {
+	URLs      []string // addresses of the broker
+	Host      string   // the own id
+	Fleet     string   // the fleet it obeys
+	UserJWT   string   // the certificate that the server issued
+	Seed      []byte   // of the user nkey; made on the host, it never leaves it
+	OrderKeys []string // whose signature counts, see [Keyring.OrderKeys]
+	CA        []byte   // PEM; if set, TLS is required and only these roots count
+	Now       func() time.Time
+	Log       func(string) // warnings; nil for none
+}
+
+// HostLink is a host's end of the bus. It is safe for concurrent use, but only
+// one caller at a time may wait in Next.
+type HostLink struct {
+	cfg      HostConfig
+	me       recipient
+	nc       *nats.Conn
+	user     atomic.Pointer[string] // the certificate for the next connection
+	confirms chan Confirm
+	inbox    orderInbox
+	stop     func() bool
+}
+
+// ConnectHost joins the bus in the background and keeps at it until Close, or
+// until ctx ends: it returns at once, whether the bus is there or not. An error
+// means that the configuration cannot work.
+func ConnectHost(ctx context.Context, cfg HostConfig) (*HostLink, error) {
+	h, opts, err := newHostLink(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("connect host: %w", err)
+	}
+	opts = append(opts,
+		nats.SetCustomDialer(&dialer{}), nats.RetryOnFailedConnect(true),
+		nats.MaxReconnects(-1), nats.CustomReconnectDelay(backoff(time.Minute)),
+		nats.ReconnectBufSize(-1), // what cannot be sent is an error: the journal decides, not a buffer
+		nats.PingInterval(30*time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
+		nats.ConnectHandler(h.onConnect), nats.ReconnectHandler(h.onConnect), nats.ErrorHandler(h.onError),
+	)
+	if h.nc, err = nats.Connect(strings.Join(h.cfg.URLs, ","), opts...); err != nil {
+		return nil, fmt.Errorf("connect host: %w", err)
+	}
+	// Subscribe first and get later, in Next: the other way round, an order that
+	// comes in between is missed.
+	sub, err := h.nc.Subscribe(commandPrefix+cfg.Host, h.onCommand)
+	if err == nil {
+		err = sub.SetPendingLimits(256, 4<<20)
+	}
+	if err != nil {
+		h.nc.Close()
+		return nil, fmt.Errorf("connect host: %w", err)
+	}
+	h.stop = context.AfterFunc(ctx, h.nc.Close)
+	return h, nil
+}
+
+func newHostLink(cfg HostConfig) (*HostLink, []nats.Option, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = func(string) {}
+	}
+	if err := checkHost(cfg.Host); err != nil {
+		return nil, nil, err
+	}
+	if len(cfg.URLs) == 0 {
+		return nil, nil, errors.New("no address of the bus is known")
+	}
+	keys, err := parseOrderKeys(cfg.OrderKeys)
+	if err != nil {
+		return nil, nil, err
+	}
+	user, err := nkeys.FromSeed(cfg.Seed)
+	if err != nil {
+		return nil, nil, fmt.Errorf("the host key cannot be read: %w", err)
+	}
+	h := &HostLink{
+		cfg: cfg, me: recipient{fleet: cfg.Fleet, host: cfg.Host, keys: keys},
+		confirms: make(chan Confirm, 64), inbox: newOrderInbox(),
+	}
+	h.user.Store(&cfg.UserJWT)
+	opts := []nats.Option{
+		nats.Name(cfg.Host), nats.CustomInboxPrefix(inboxPrefix(cfg.Host)), nats.Timeout(callTimeout),
+		nats.UserJWT(func() (string, error) { return *h.user.Load(), nil }, user.Sign),
+		nats.SkipHostLookup(), // the dialer resolves names, and can be interrupted
+	}
+	if len(cfg.CA) > 0 {
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(cfg.CA) {
+			return nil, nil, errors.New("the CA holds no certificate in PEM")
+		}
+		opts = append(opts, nats.Secure(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	}
+	return h, opts, nil
+}
+
+func (h *HostLink) onConnect(*nats.Conn) { h.inbox.reconnected(h.cfg.Now()) }
+
+func (h *HostLink) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrSlowConsumer) {
+		h.inbox.ask(h.cfg.Now()) // something was dropped, perhaps an order
+	}
+	h.cfg.Log(fmt.Sprintf("bus: %v", err))
+}
+
+// onCommand takes what arrives on the own subject. Other hosts can make things
+// arrive here, replies of JetStream to them; none of it is signed for this host.
+func (h *HostLink) onCommand(m *nats.Msg) {
+	e, err := parseEnvelope(m.Data)
+	if err != nil {
+		return
+	}
+	if e.Type == TypeConfirm {
+		if c, ok := h.me.openConfirm(e); ok {
+			h.confirmed(c)
+		}
+		return
+	}
+	order, refusal := h.me.open(m.Data)
+	if refusal != nil {
+		// Only what stands in the bucket is worth an answer: look there.
+		h.inbox.doubt(h.cfg.Now())
+		return
+	}
+	h.inbox.push(candidate{order: order, sum: sha256.Sum256(m.Data)})
+}
+
+// confirmed drops the oldest confirmation when nobody reads them.
+func (h *HostLink) confirmed(c Confirm) {
+	for {
+		select {
+		case h.confirms <- c:
+			return
+		default:
+		}
+		select {
+		case <-h.confirms:
+		default:
+		}
+	}
+}
+
+// Confirms delivers what the server has recorded, verified. If it is not read,
+// the newest 64 are kept. It is never closed.
+func (h *HostLink) Confirms() <-chan Confirm { return h.confirms }
+
+// Answer sends one answer; nil means that the broker has it. That is not yet
+// durable: repeat the answer until it is confirmed.
+func (h *HostLink) Answer(ctx context.Context, a Answer) error {
+	a.V = ProtocolVersion
+	if err := a.check(); err != nil {
+		return fmt.Errorf("send answer: %w", err)
+	}
+	data, err := json.Marshal(a)
+	if err != nil {
+		return fmt.Errorf("send answer: %w", err)
+	}
+	if len(data) > maxAnswer {
+		return fmt.Errorf("send answer: %d bytes are more than the %d that an answer may have", len(data), maxAnswer)
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	reply, err := h.nc.RequestWithContext(ctx, answerPrefix+h.cfg.Host, data)
+	if err == nil {
+		_, err = parseAck(reply.Data, answersStream)
+	}
+	if err != nil {
+		return fmt.Errorf("send answer: %w", err)
+	}
+	return nil
+}
+
+// Heartbeat sends a heartbeat, or fails at once when the bus is away.
+func (h *HostLink) Heartbeat(b Heartbeat) error {
+	b.V = ProtocolVersion
+	return h.publish("send heartbeat", heartbeatPrefix+h.cfg.Host, b)
+}
+
+// Log sends output of an order, at most 32 KiB; it is lost when the bus is away.
+func (h *HostLink) Log(l LogChunk) error {
+	l.V = ProtocolVersion
+	if !orderName.MatchString(l.Order) || len(l.Text) > maxLogText {
+		return errors.New("send log: it names no order or is longer than 32 KiB")
+	}
+	return h.publish("send log", logPrefix+h.cfg.Host+"."+l.Order, l)
+}
+
+func (h *HostLink) publish(what, subject string, v any) error {
+	data, err := json.Marshal(v)
+	if err == nil {
+		err = h.nc.Publish(subject, data)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// Renew sets the certificate that the next connection presents. The broker ends
+// the present one when its certificate expires, and the link returns by itself.
+func (h *HostLink) Renew(userJWT string) { h.user.Store(&userJWT) }
+
+// Connected reports whether the bus is there right now.
+func (h *HostLink) Connected() bool { return h.nc.IsConnected() }
+
+// Close leaves the bus, after at most a second for what is still to be sent.
+func (h *HostLink) Close() {
+	h.stop()
+	if h.nc.IsConnected() {
+		_ = h.nc.FlushTimeout(time.Second)
+	}
+	h.nc.Close()
+}
+
+// FreshRoundTrip proves that this host can reach the bus now: a new connection
+// carries a request and its reply, and closes.
+func FreshRoundTrip(ctx context.Context, cfg HostConfig) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	h, opts, err := newHostLink(cfg)
+	if err != nil {
+		return fmt.Errorf("reach the bus: %w", err)
+	}
+	opts = append(opts, nats.SetCustomDialer(&dialer{always: ctx}), nats.NoReconnect())
+	if h.nc, err = nats.Connect(strings.Join(cfg.URLs, ","), opts...); err != nil {
+		return fmt.Errorf("reach the bus: connect: %w", err)
+	}
+	defer h.nc.Close()
+	if _, _, err := h.get(ctx); err != nil {
+		return fmt.Errorf("reach the bus: %w", err)
+	}
+	return nil
+}
+
+// get reads the own key of the bucket; found is false if it was never written.
+func (h *HostLink) get(ctx context.Context) (data []byte, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	reply, err := h.nc.RequestWithContext(ctx, directGetPrefix+h.cfg.Host, nil)
+	if err != nil {
+		return nil, false, fmt.Errorf("read own order: %w", err)
+	}
+	switch status := reply.Header.Get("Status"); status {
+	case "":
+		return reply.Data, true, nil
+	case "404":
+		return nil, false, nil
+	default:
+		return nil, false, fmt.Errorf("read own order: %s %s", status, reply.Header.Get("Description"))
+	}
+}

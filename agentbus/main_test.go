@@ -1,0 +1,16 @@
+package agentbus_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(brokerChildEnv) != "" {
+		runBrokerChild()
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
