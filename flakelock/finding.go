@@ -73,7 +73,7 @@ func (f Finding) String() string {
 	case InputAdded:
 		return name + " was added: " + to
 	case InputRemoved:
-		return name + " was removed; it was " + from
+		return name + " was removed: " + from
 	case InputRepointed:
 		return name + " was re-pointed from " + from + " to " + to
 	case Inconsistent:

@@ -157,21 +157,36 @@ func lower(c byte) byte {
 	return c
 }
 
-// Under reports whether the ref, printed in the zero Style, lies under a URL prefix
-// from a policy, e.g. git+https://git.example.org/ or github:NixOS/. The prefix ends
-// where a name ends: github:Nix does not cover github:NixOS. Refs that climb out of
-// it (..), or hide their host behind credentials, lie under nothing.
+// Address is where the ref lives, without revision and query: what a policy trusts.
+// A forge on a host of its own shows it, e.g. gitlab+https://gitlab.gnome.org/o/r.
+func (r *Ref) Address() string {
+	switch r.Type {
+	case "github", "gitlab", "sourcehut":
+		if r.Host != "" {
+			return r.Type + "+https://" + r.Host + "/" + join(r.Owner, r.Repo)
+		}
+		return r.Type + ":" + join(r.Owner, r.Repo)
+	case "indirect":
+		return "flake:" + r.ID
+	}
+	address, _, _ := strings.Cut(r.String(), "?")
+	return address
+}
+
+// Under reports whether the ref's [Ref.Address] lies under a URL prefix from a
+// policy, e.g. git+https://git.example.org/ or github:NixOS. The prefix ends where a
+// name ends: github:Nix does not cover github:NixOS. A ref that climbs out of its
+// prefix with .. lies under nothing.
 func (r *Ref) Under(prefix string) bool {
-	url, _, _ := strings.Cut(r.String(), "?")
-	rest, ok := strings.CutPrefix(url, prefix)
+	address := r.Address()
+	rest, ok := strings.CutPrefix(address, prefix)
 	if !ok || prefix == "" {
 		return false
 	}
-	if _, web, ok := strings.Cut(url, "://"); ok {
-		// The prefix must hold the whole authority.
-		host, path, _ := strings.Cut(web, "/")
-		if len(rest) > len(path)+1 || strings.Contains(host, "@") && !strings.Contains(prefix, "@") {
-			return false
+	if _, web, ok := strings.Cut(address, "://"); ok {
+		host, _, _ := strings.Cut(web, "/")
+		if len(rest) > len(web)-len(host) {
+			return false // the prefix ends before the host does
 		}
 	}
 	for name := range strings.SplitSeq(decode(decode(rest)), "/") {
@@ -179,5 +194,5 @@ func (r *Ref) Under(prefix string) bool {
 			return false
 		}
 	}
-	return rest == "" || rest[0] == '/' || strings.ContainsRune("/:", rune(prefix[len(prefix)-1]))
+	return rest == "" || rest[0] == '/' || strings.HasSuffix(prefix, "/") || strings.HasSuffix(prefix, ":")
 }
