@@ -16,6 +16,9 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
+// ErrAway is why something cannot be sent while the bus is out of reach.
+var ErrAway = errors.New("the bus is out of reach")
+
 // HostConfig is what a host knows of its fleet, from its enrolment.
 type HostConfig struct {
 	URLs      []string // addresses of the broker
@@ -185,9 +188,17 @@ func (h *HostLink) Answer(ctx context.Context, a Answer) error {
 		_, err = parseAck(reply.Data, answersStream)
 	}
 	if err != nil {
-		return fmt.Errorf("send answer: %w", err)
+		return fmt.Errorf("send answer: %w", explain(err))
 	}
 	return nil
+}
+
+// explain says in our words what nats.go means by a buffer of size none.
+func explain(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return ErrAway
+	}
+	return err
 }
 
 // Heartbeat sends a heartbeat, or fails at once when the bus is away.
@@ -211,7 +222,7 @@ func (h *HostLink) publish(what, subject string, v any) error {
 		err = h.nc.Publish(subject, data)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", what, explain(err))
 	}
 	return nil
 }

@@ -116,6 +116,7 @@ var steps = []agentbus.Step{
 
 func answerAll(t *testing.T, h *agentbus.HostLink, o agentbus.Order) {
 	t.Helper()
+	bustest.Eventually(t, "a connection", h.Connected)
 	for i, step := range steps {
 		a := agentbus.Answer{Order: o.ID, Gen: o.Gen, Seq: uint32(i + 1), Step: step, At: time.Now().UnixMilli()}
 		if err := h.Answer(t.Context(), a); err != nil {
