@@ -6,11 +6,12 @@ import "time"
 type Plan struct {
 	Waves       []Wave        `json:"waves"`
 	MaxParallel int           `json:"max_parallel"` // hosts under way at once, at least 1
-	MaxFailures int           `json:"max_failures"` // tolerated; one more spends the budget
+	MaxFailures int           `json:"max_failures"` // the failure that reaches this number spends the budget; at least 1
 	OnFailure   string        `json:"on_failure"`   // halt, rollback or revert_pr
 	Offline     string        `json:"offline"`      // catch_up or skip
 	Timeouts    Timeouts      `json:"timeouts"`
 	Health      []HealthCheck `json:"health,omitempty"`
+	Windows     []Freeze      `json:"windows,omitempty"` // orders are given only inside these; none means always
 }
 
 // Wave is one group of hosts that goes before the next.

@@ -1,0 +1,176 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// HoldLabel on a pull request keeps an update from merging by itself.
+const HoldLabel = "nixfleet/hold"
+
+// MergeableAgain is how soon to ask again while GitHub finds out whether a pull
+// request merges cleanly; it usually takes a second or two.
+const mergeableAgain = 5 * time.Second
+
+// utc writes a time for people: the same everywhere, to the minute.
+func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
+
+// clock writes a time that lies near now: without the date where that is the same.
+func clock(t, now time.Time) string {
+	t, now = t.UTC(), now.UTC()
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return "at " + t.Format("15:04 UTC")
+	}
+	return "on " + t.Format("2 Jan 2006 at 15:04 UTC")
+}
+
+// roundUp is t to the next full minute, so that no shown time comes too early.
+func roundUp(t time.Time) time.Time {
+	if r := t.Truncate(time.Minute); !r.Equal(t) {
+		return r.Add(time.Minute)
+	}
+	return t
+}
+
+// settings are the parts of the policy that can't be honoured yet. They are never
+// passed over in silence.
+func (p *proof) settings() {
+	u, d := p.policy.Updates, p.policy.Deploy
+	if u.AutoMerge.MinInputAge > 0 {
+		c := begin("input_age", "New revisions are old enough", p.s.Policy)
+		c.Soft = true
+		c.refuse(fmt.Sprintf("Policy asks for an age of %s; this version of NixFleet does not measure it yet.", u.AutoMerge.MinInputAge),
+			"Merge & Deploy, or set updates.auto_merge.min_input_age to 0h.")
+		p.add(c)
+	}
+	c := begin("settings", "Every setting of the policy can be honoured", p.s.Policy)
+	c.Soft = true
+	var unfit, later []string
+	if u.Strategy != "github" {
+		unfit = append(unfit, "updates.strategy: "+u.Strategy)
+	}
+	if d.Reboot != "never" {
+		unfit = append(unfit, "deploy.reboot: "+d.Reboot)
+	}
+	if d.OnFailure != "halt" {
+		later = append(later, "deploy.on_failure: "+d.OnFailure+" (it halts instead)")
+	}
+	if len(p.policy.Notify) > 0 {
+		later = append(later, "notify (nothing is sent)")
+	}
+	c.Found = "Yes."
+	if len(later) > 0 {
+		c.Found = "Not done by this version yet, and no danger: " + list(later) + "."
+	}
+	if len(unfit) > 0 {
+		c.refuse("This version of NixFleet can't do yet: "+list(unfit)+".", "Merge & Deploy, or change the setting.")
+	}
+	p.add(c)
+}
+
+// hold is condition 12.
+func (p *proof) hold() (until time.Time) {
+	a := p.policy.Updates.AutoMerge
+	c := Condition{ID: "hold", Title: "The hold has passed", Source: "when NixFleet first saw this head commit", At: p.now, Soft: true, Outcome: Passed}
+	defer func() { p.add(c) }()
+	if !a.Enabled {
+		c.Outcome, c.Found = Off, "It does not apply: policy merges nothing by itself."
+		return time.Time{}
+	}
+	from := p.s.Recorded.HeadSeen
+	if a.HoldFrom == "checks" {
+		c.Source = "when the required checks were first seen passed"
+		from = p.s.Recorded.ChecksPassed
+		if !p.find("checks").settled() {
+			c.Outcome, c.Found = Waiting, fmt.Sprintf("It begins once the required checks passed, and lasts %s.", a.Hold)
+			return time.Time{}
+		}
+		if from.IsZero() {
+			from = p.now // they are seen passed for the first time right now
+		}
+	}
+	if from.IsZero() {
+		c.Outcome, c.Found = Unread, "It is not recorded when this head commit was first seen."
+		return time.Time{}
+	}
+	until = from.Add(a.Hold)
+	if until.After(p.now) {
+		c.Outcome = Waiting
+		c.Found = fmt.Sprintf("%s since %s, until %s.", a.Hold, utc(from), utc(roundUp(until)))
+		c.Remedy = "Merge & Deploy does not wait for it."
+		p.wake(until)
+		return until
+	}
+	c.Found = fmt.Sprintf("%s since %s.", a.Hold, utc(from))
+	return time.Time{}
+}
+
+// wanted says whether anything asks for the merge: the policy, or a person.
+func (p *proof) wanted() {
+	c := begin("auto_merge", "A person or the policy wants the merge", p.s.Policy)
+	c.Soft = true
+	switch {
+	case p.request() != nil:
+		c.Found = fmt.Sprintf("%s asked for it %s.", plain(p.request().By.Login, 100), clock(p.request().At, p.now))
+	case p.policy.Updates.AutoMerge.Enabled:
+		c.Found = "Policy merges by itself."
+	default:
+		c.Outcome, c.Found, c.Remedy = Waiting, "Policy says auto_merge: {enabled: false}.", "Merge & Deploy merges it."
+	}
+	p.add(c)
+}
+
+// calm is condition 13: no freeze, no hold label, no rollout under way.
+func (p *proof) calm() {
+	if len(p.policy.Updates.Freeze) > 0 {
+		p.freeze()
+	}
+	c := begin("label", "Not held by a label", p.s.Pull)
+	c.Soft = true
+	if slices.ContainsFunc(p.pull.Labels, func(l string) bool { return strings.EqualFold(l, HoldLabel) }) {
+		c.Outcome, c.Found, c.Remedy = Waiting, "It has the label "+HoldLabel+".", "Take the label off, or Merge & Deploy."
+	} else {
+		c.Found = "The label " + HoldLabel + " is not set."
+	}
+	p.add(c)
+	r := Condition{ID: "rollout", Title: "No rollout of this repository is running", Outcome: Passed, Source: "rollouts", At: p.now, Soft: true, Found: "None."}
+	if id := p.s.Recorded.RunningRollout; id != "" {
+		r.Outcome, r.Found, r.Remedy = Waiting, "Rollout "+plain(id, 40)+" has not ended.", "It merges once that has ended; Merge & Deploy does not wait."
+		p.wake(p.now.Add(time.Minute))
+	}
+	p.add(r)
+}
+
+func (p *proof) freeze() {
+	c := begin("freeze", "Not inside a freeze window", p.s.Policy)
+	c.Soft = true
+	f, until, err := frozen(p.policy.Updates.Freeze, p.now)
+	switch {
+	case err != nil:
+		c.Outcome, c.Found, c.Remedy = Unread, "A freeze window can't be understood: "+plain(err.Error(), 200)+".", "Correct updates.freeze in the policy file."
+	case f != nil:
+		c.Outcome = Waiting
+		c.Found = fmt.Sprintf("Frozen from %s to %s (%s)%s, until %s.", f.From, f.To, orElse(f.TZ, "UTC"), because(f.Reason), utc(until))
+		c.Remedy = "Merge & Deploy does not wait for it."
+		p.wake(until)
+	default:
+		c.Found = "No window is open."
+	}
+	p.add(c)
+}
+
+// mergeable is condition 14.
+func (p *proof) mergeable() {
+	c := begin("mergeable", "It merges cleanly", p.s.Pull)
+	switch m := p.pull.Mergeable; {
+	case m == nil:
+		c.Outcome, c.Found = Waiting, "GitHub is still finding out."
+	case *m:
+		c.Found = "GitHub says yes."
+	default:
+		c.refuse("GitHub says that it conflicts with "+plain(p.pull.BaseRef, 100)+".", "Make the update again on the newest commit, or resolve the conflict.")
+	}
+	p.add(c)
+}
