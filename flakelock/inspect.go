@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// maxPairs bounds the comparison of locks whose nodes are shared. Without sharing
-// there are as many pairs as nodes.
-const maxPairs = 1 << 16
+// maxSteps bounds the comparison of locks whose nodes are shared. Without sharing
+// there are at most as many steps as both locks have inputs.
+const maxSteps = 1 << 17
 
 // Inspect lists everything that differs between two locks and is more than a new
 // revision: beside rev, narHash, lastModified, lastModifiedDate and revCount of a
@@ -31,7 +31,7 @@ type pair struct{ before, after *Node }
 type inspector struct {
 	findings []Finding
 	seen     map[pair]struct{}
-	tangled  bool
+	steps    int // inputs compared
 }
 
 func (w *inspector) add(kind FindingKind, at Path, attribute, from, to string) {
@@ -61,12 +61,7 @@ func (w *inspector) file(before, after *Lock) {
 
 // walk compares the inputs of two nodes that one path leads to. Either may be nil.
 func (w *inspector) walk(at Path, before, after *Node) {
-	if _, again := w.seen[pair{before, after}]; again || w.tangled {
-		return
-	}
-	if len(w.seen) >= maxPairs {
-		w.tangled = true
-		w.add(TooTangled, at, "inputs", "", "")
+	if _, again := w.seen[pair{before, after}]; again {
 		return
 	}
 	w.seen[pair{before, after}] = struct{}{}
@@ -75,6 +70,12 @@ func (w *inspector) walk(at Path, before, after *Node) {
 	}
 	a, b := inputsOf(before), inputsOf(after)
 	for len(a) > 0 || len(b) > 0 {
+		if w.steps++; w.steps == maxSteps {
+			w.add(TooTangled, nil, "inputs", "", "")
+		}
+		if w.steps >= maxSteps {
+			return
+		}
 		switch {
 		case len(b) == 0 || len(a) > 0 && a[0].Name < b[0].Name:
 			w.edge(at.with(a[0].Name), &a[0], nil)

@@ -119,6 +119,35 @@ func TestInspectSeesWhatSharingHidesFromNix(t *testing.T) {
 	}
 }
 
+// maze is a lock of 60 floors of 59 nodes, each of which leads to four of the next.
+func maze(step int) []byte {
+	const floors, width = 60, 59
+	var b strings.Builder
+	b.WriteString(`{"version":7,"root":"root","nodes":{"root":{"inputs":{"i":"n0x0"}}`)
+	for f := range floors {
+		for n := range width {
+			fmt.Fprintf(&b, `,"n%dx%d":{"inputs":{`, f, n)
+			for i := 0; i < 4 && f < floors-1; i++ {
+				fmt.Fprintf(&b, `%s"i%d":"n%dx%d"`, ","[:min(i, 1)], i, f+1, (n+i*step+i*i*(step-1))%width)
+			}
+			fmt.Fprintf(&b, `},"locked":{"type":"github","owner":"o","repo":"r","rev":%q},"original":{"type":"github","owner":"o","repo":"r"}}`, testRev)
+		}
+	}
+	b.WriteString(`}}`)
+	return []byte(b.String())
+}
+
+func TestInspectGivesUpOnLocksTooTangledToCompare(t *testing.T) {
+	t.Parallel()
+	findings := Inspect(mustParse(t, maze(1)), mustParse(t, maze(7)))
+	if !slices.ContainsFunc(findings, func(f Finding) bool { return f.Kind == TooTangled }) {
+		t.Errorf("%d findings, none of them that the comparison was cut short", len(findings))
+	}
+	if findings := Inspect(mustParse(t, maze(1)), mustParse(t, maze(1))); len(findings) != 0 {
+		t.Errorf("equal locks are compared in full, got %v", findings)
+	}
+}
+
 func TestRealUpdatesAreConsistentAndComplete(t *testing.T) {
 	t.Parallel()
 	for _, c := range lockCases(t) {

@@ -13,7 +13,7 @@ const MaxSize = 4 << 20
 
 const (
 	maxNodes         = 4096    // large flakes have some hundreds
-	maxInputs        = 1 << 15 // over all nodes
+	maxInputs        = 1 << 14 // over all nodes
 	maxDepth         = 64      // names in an input path
 	maxMembersOfNode = 64      // attributes of one ref or one node
 )

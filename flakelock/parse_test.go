@@ -89,7 +89,7 @@ func TestParseRefusesHostileLocks(t *testing.T) {
 		"invalid UTF-8":             {edited(t, `"owner": "o"`, "\"owner\": \"o\xff\""), "not valid UTF-8"},
 		"lone surrogate":            {edited(t, `"owner": "o"`, `"owner": "o\ud800"`), "not a valid escape"},
 		"bad escape":                {edited(t, `"owner": "o"`, `"owner": "\x41"`), "not a valid escape"},
-		"endless string":            {edited(t, `"owner": "o"`, `"owner": "`+strings.Repeat("o", maxString+1)+`"`), "a string of more than 8192 bytes"},
+		"endless string":            {edited(t, `"owner": "o"`, `"owner": "`+strings.Repeat("o", maxString+1)+`"`), "a string of more than 2048 bytes"},
 		"input of a missing node":   {edited(t, `{"a": "a"}`, `{"a": "b"}`), `input "a" names the node "b", which does not exist`},
 		"input with a slash":        {edited(t, `{"a": "a"}`, `{"x/y": "a"}`), `"x/y" can't be the name of an input`},
 		"input without a name":      {edited(t, `{"a": "a"}`, `{"": "a"}`), "can't be the name of an input"},
@@ -165,7 +165,7 @@ func TestParseBoundsTheGraph(t *testing.T) {
 	if _, err := Parse(tower(maxNodes+1, 0)); err == nil || !strings.Contains(err.Error(), "more than 4096 nodes") {
 		t.Errorf("many nodes: %v", err)
 	}
-	if _, err := Parse(tower(60, 1000)); err == nil || !strings.Contains(err.Error(), "more than 32768 inputs") {
+	if _, err := Parse(tower(60, 1000)); err == nil || !strings.Contains(err.Error(), "more than 16384 inputs") {
 		t.Errorf("many inputs: %v", err)
 	}
 }

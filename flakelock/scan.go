@@ -11,7 +11,7 @@ import (
 
 const (
 	maxNesting = 32      // of JSON values inside attributes that are not ours
-	maxString  = 8 << 10 // bytes; the longest real one is a URL of some 200
+	maxString  = 2 << 10 // bytes; the longest real one is a URL of some 200
 	maxMembers = 1 << 16 // of one object or array
 	fewMembers = 12      // below this a linear search for duplicates beats a map
 )

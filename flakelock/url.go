@@ -7,13 +7,12 @@ import (
 
 // Style is how a flake reference is printed. Nix changed it several times, so an
 // account can only be compared with one of the same style. The zero Style has full
-// revisions and no hashes: the one that tells most in the fewest characters, and
-// what Nix 2.18 to 2.19 printed.
+// revisions and neither hashes nor hosts, as Nix printed around 2.18.
 type Style struct {
-	ShortRevs bool // seven digits of a revision, as recent Nix
-	Hashes    bool // ?narHash= behind forges and archives, as Nix 2.20 and later
-	Hosts     bool // ?host= behind forges, as recent Nix
-	Legacy    bool // escapes as Nix before 2.18: %2f in queries; always the hash of archives
+	ShortRevs bool // seven digits of a revision, as Nix does since early 2026
+	Hashes    bool // ?narHash= behind forges and archives, as Nix did from 2024 on
+	Hosts     bool // ?host= behind forges that have a host of their own, as recent Nix
+	Legacy    bool // escapes as Nix 2.8: %2f in queries; and always the hash of archives
 }
 
 // String prints the ref in the zero [Style].
