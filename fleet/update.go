@@ -20,7 +20,9 @@ type Update struct {
 	MergedBy   string
 	MergedAt   time.Time
 	CommentID  int64  // ours, 0 until written
+	CommentSum string // digest of what the comment says
 	CheckRunID int64  // ours, 0 until written
 	CheckSHA   string // the head SHA that CheckRunID belongs to
+	CheckSum   string // digest of what the check run says
 	ChangedAt  time.Time
 }
