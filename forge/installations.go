@@ -1,0 +1,68 @@
+package forge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// installationPages bounds both lists: 10 000 installations, and 10 000
+// repositories of each.
+const installationPages = 100
+
+// Installations lists where the App is installed, with the repositories that it
+// may see: what was missed while the server was away. It returns what it could
+// read, with an error for the rest.
+func (f *Forge) Installations(ctx context.Context) ([]fleet.InstallationChanged, error) {
+	lists, err := pages[[]struct {
+		ID          int64       `json:"id"`
+		Account     userPayload `json:"account"`
+		SuspendedAt *time.Time  `json:"suspended_at"`
+	}](ctx, f.app, "list installations", "app/installations", installationPages)
+	if err != nil {
+		return nil, err
+	}
+	var all []fleet.InstallationChanged
+	var failed []error
+	for _, in := range slices.Concat(lists...) {
+		changed := fleet.InstallationChanged{
+			ID: in.ID, Account: in.Account.Login, Suspended: in.SuspendedAt != nil, Cause: "catch-up",
+		}
+		if !changed.Suspended {
+			changed.Added, err = f.repositories(ctx, in.ID)
+			if err != nil {
+				failed = append(failed, err)
+				continue
+			}
+		}
+		all = append(all, changed)
+	}
+	return all, errors.Join(failed...)
+}
+
+func (f *Forge) repositories(ctx context.Context, installation int64) ([]fleet.Repo, error) {
+	op := fmt.Sprintf("list repositories of installation %d", installation)
+	c, err := f.installation(installation)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	lists, err := pages[struct {
+		Repositories []repoPayload `json:"repositories"`
+	}](ctx, c, op, "installation/repositories", installationPages)
+	if err != nil {
+		return nil, err
+	}
+	var all []fleet.Repo
+	for _, list := range lists {
+		for _, r := range list.Repositories {
+			if !r.Archived {
+				all = append(all, r.domain(installation))
+			}
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,190 @@
+package forge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// readsAtOnce bounds the parallel reads of one snapshot.
+const readsAtOnce = 8
+
+// look is one look at one pull request.
+type look struct {
+	*client
+	repo fleet.Repo
+	base branch // of the default branch, now
+	s    fleet.Snapshot
+
+	mu    sync.Mutex
+	fatal error // why the whole look is void
+}
+
+// Snapshot reads everything that GitHub can say about a pull request, all of it
+// pinned to the head SHA and to the commit of the default branch that were read
+// first. A read that fails is an unknown reading, with the reason. An error means
+// that nothing can be said now: the context ended, GitHub asks us to wait
+// (*RateLimited), or ErrInstallationGone.
+func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int) (fleet.Snapshot, error) {
+	c, err := f.installation(repo.Installation)
+	if err != nil {
+		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), err)
+	}
+	l := &look{client: c, repo: repo, s: fleet.Snapshot{Repo: repo, Number: number, OwnAppID: f.config.AppID}}
+	l.readPull(ctx)
+	if l.fatal == nil && l.s.Pull.Known() {
+		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readChecks)
+		l.stage(ctx, l.readAuthors, l.readModes, l.readLocks)
+		l.stage(ctx, l.readCommits)
+	}
+	if ctx.Err() != nil {
+		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), context.Cause(ctx))
+	}
+	if l.fatal != nil {
+		return fleet.Snapshot{}, l.fatal
+	}
+	return l.s, nil
+}
+
+// stage runs reads that do not need each other. Each writes a field of its own.
+func (l *look) stage(ctx context.Context, reads ...func(context.Context)) {
+	var g errgroup.Group
+	g.SetLimit(readsAtOnce)
+	for _, read := range reads {
+		g.Go(func() error { read(ctx); return nil })
+	}
+	_ = g.Wait() // failures are in the readings
+}
+
+// each reads one thing per key, in parallel.
+func each[T any](l *look, keys []string, one func(key string) fleet.Reading[T]) map[string]fleet.Reading[T] {
+	all := make([]fleet.Reading[T], len(keys))
+	var g errgroup.Group
+	g.SetLimit(readsAtOnce)
+	for i, key := range keys {
+		g.Go(func() error { all[i] = one(key); return nil })
+	}
+	_ = g.Wait() // failures are in the readings
+	m := make(map[string]fleet.Reading[T], len(keys))
+	for i, key := range keys {
+		m[key] = all[i]
+	}
+	return m
+}
+
+// reading makes a reading, and notes what makes the whole look void.
+func reading[T any](l *look, source string, v T, err error) fleet.Reading[T] {
+	_, limited := errors.AsType[*RateLimited](err)
+	if limited || errors.Is(err, ErrInstallationGone) {
+		l.mu.Lock()
+		l.fatal = err
+		l.mu.Unlock()
+	}
+	return read(l.now(), source, v, err)
+}
+
+// readPull reads the pull request, then the default branch's head. What the pull
+// request calls its base SHA may be older than that.
+func (l *look) readPull(ctx context.Context) {
+	p, err := l.pull(ctx, l.repo, l.s.Number)
+	l.s.Pull = reading(l, pullSource(l.repo, l.s.Number), p.domain(), err)
+	if err != nil {
+		return
+	}
+	l.repo = p.Base.Repo.domain(l.repo.Installation)
+	l.s.Repo = l.repo
+	l.base, err = l.branch(ctx, l.repo, l.repo.DefaultBranch)
+	if err != nil {
+		l.base.err = err
+	}
+}
+
+func (l *look) readFiles(ctx context.Context) {
+	files, err := l.files(ctx, l.repo, l.s.Number)
+	l.s.Files = reading(l, fmt.Sprintf("GET /repos/%s/pulls/%d/files", l.repo.FullName(), l.s.Number), files, err)
+}
+
+func (l *look) readMergeBase(ctx context.Context) {
+	base, source, err := "", "GET /repos/"+l.repo.FullName()+"/compare", l.base.err
+	if err == nil {
+		base, err = l.mergeBase(ctx, l.repo, l.base.Commit.SHA, l.s.Pull.Value.HeadSHA)
+		source += fmt.Sprintf("/%.7s...%.7s", l.base.Commit.SHA, l.s.Pull.Value.HeadSHA)
+	}
+	l.s.MergeBase = reading(l, source, base, err)
+}
+
+// lockPaths are the changed files that are locks by policy; all locks where the
+// changed files are unknown.
+func (l *look) lockPaths() []string {
+	changed := map[string]bool{}
+	for _, f := range l.s.Files.Value {
+		changed[f.Path] = true
+	}
+	var paths []string
+	for _, path := range l.s.Policy.Value.Updates.Files {
+		if changed[path] || !l.s.Files.Known() {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+func (l *look) readModes(ctx context.Context) {
+	head := l.s.Pull.Value.HeadSHA
+	modes, err := l.modes(ctx, l.repo, head, l.lockPaths())
+	l.s.Modes = reading(l, fmt.Sprintf("GET /repos/%s/git/trees/%.7s", l.repo.FullName(), head), modes, err)
+}
+
+func (l *look) readLocks(ctx context.Context) {
+	if !l.s.MergeBase.Known() {
+		return
+	}
+	l.s.Locks = each(l, l.lockPaths(), func(path string) fleet.Reading[fleet.LockPair] {
+		var pair fleet.LockPair
+		var g errgroup.Group
+		for _, side := range []struct {
+			sha  string
+			into *[]byte
+		}{{l.s.MergeBase.Value, &pair.Base}, {l.s.Pull.Value.HeadSHA, &pair.Head}} {
+			g.Go(func() (err error) {
+				*side.into, err = l.content(ctx, l.repo, path, side.sha, maxLock)
+				return err
+			})
+		}
+		err := g.Wait()
+		return reading(l, fmt.Sprintf("GET /repos/%s/contents/%s", l.repo.FullName(), path), pair, err)
+	})
+}
+
+func (l *look) readAuthors(ctx context.Context) {
+	if !l.s.Policy.Known() {
+		return
+	}
+	actors, err := l.actors(ctx, l.s.Policy.Value.Updates.Authors)
+	l.s.Authors = reading(l, "GET /users/{login}", actors, err)
+}
+
+func (l *look) readCommits(ctx context.Context) {
+	wanted := map[string]bool{}
+	for _, lock := range l.s.Locks {
+		if lock.Known() {
+			for _, key := range fleet.CommitsToRead(lock.Value.Base, lock.Value.Head) {
+				wanted[key] = true
+			}
+		}
+	}
+	keys := make([]string, 0, len(wanted))
+	for key := range maps.Keys(wanted) {
+		keys = append(keys, key)
+	}
+	l.s.Commits = each(l, keys, func(key string) fleet.Reading[fleet.CommitFacts] {
+		facts, source, err := l.commit(ctx, key)
+		return reading(l, source, facts, err)
+	})
+}

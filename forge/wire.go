@@ -1,0 +1,111 @@
+package forge
+
+import (
+	"container/list"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+)
+
+// maxBody bounds any answer. The largest that we ask for are raw locks (4 MiB)
+// and comparisons.
+const maxBody = 16 << 20
+
+var errBody = errors.New("the answer is larger than 16 MiB")
+
+// bounded is the innermost layer: no answer makes us hold more than maxBody.
+type bounded struct{ next http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = &boundedBody{resp.Body, maxBody}
+	return resp, nil
+}
+
+type boundedBody struct {
+	io.ReadCloser
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left -= n; b.left < 0 {
+		return 0, errBody
+	}
+	return n, err
+}
+
+// revalidated makes the cache ask GitHub every time. Left alone it would serve a
+// check run from memory for a minute, and merge on it. max-age=0 would not do: with
+// GitHub's clock ahead of ours the cache takes such an answer for fresh.
+type revalidated struct{ next http.RoundTripper }
+
+func (t revalidated) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	resp.Header.Set("Cache-Control", "no-cache")
+	return resp, nil
+}
+
+// cache is an httpcache.Cache that holds at most so many bytes, and forgets what
+// was not used for longest.
+type cache struct {
+	mu    sync.Mutex
+	left  int
+	items map[string]*list.Element
+	order *list.List // newest first
+}
+
+type cached struct {
+	key  string
+	data []byte
+}
+
+func newCache(size int) *cache {
+	return &cache{left: size, items: map[string]*list.Element{}, order: list.New()}
+}
+
+// Get returns the answer stored under key.
+func (c *cache) Get(key string) ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.items[key]
+	if e == nil {
+		return nil, false
+	}
+	c.order.MoveToFront(e)
+	return e.Value.(cached).data, true
+}
+
+// Set stores an answer.
+func (c *cache) Set(key string, data []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(c.items[key])
+	c.items[key] = c.order.PushFront(cached{key, data})
+	for c.left -= len(key) + len(data); c.left < 0; {
+		c.drop(c.order.Back())
+	}
+}
+
+// Delete forgets an answer.
+func (c *cache) Delete(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop(c.items[key])
+}
+
+func (c *cache) drop(e *list.Element) {
+	if e == nil {
+		return
+	}
+	old := c.order.Remove(e).(cached)
+	delete(c.items, old.key)
+	c.left += len(old.key) + len(old.data)
+}
