@@ -1,0 +1,168 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+)
+
+// Version is what heartbeats say this agent is; builds set it with -ldflags -X.
+var Version = "0.1.0"
+
+// Platform is the kind of configuration that a host runs.
+type Platform string
+
+// The platforms.
+const (
+	NixOS  Platform = "nixos"
+	Darwin Platform = "darwin"
+	Home   Platform = "home"
+)
+
+// Link is the agent's end of the bus; *agentbus.HostLink is one.
+type Link interface {
+	Next(ctx context.Context, lastGen uint64) (agentbus.Order, error)
+	Confirms() <-chan agentbus.Confirm
+	Answer(context.Context, agentbus.Answer) error
+	Heartbeat(agentbus.Heartbeat) error
+	Log(agentbus.LogChunk) error
+	Connected() bool
+}
+
+// Config is everything that an agent needs to know. StateDir, Link and
+// FreshRoundTrip are required; the rest has defaults.
+type Config struct {
+	StateDir string   // the agent's own files; survives restarts
+	Platform Platform // default NixOS
+	Paths    Paths
+	Nix      Nix
+	Git      Git
+
+	// Supervisor is the argv that runs [Supervise] on the job file appended to
+	// it; default is the running executable with the argument "supervise".
+	Supervisor []string
+	// Transient starts the supervisor in a systemd unit of its own, out of the
+	// agent's control group. Where it is false, a session of its own must do.
+	Transient bool
+
+	Link Link
+	// FreshRoundTrip carries a request and a reply over a new connection to the
+	// bus: the proof that the host can still be reached after a switch.
+	FreshRoundTrip func(context.Context) error
+	// LastGen is the generation that the enrolment named: orders up to it are not
+	// obeyed, even by an agent whose journal is empty.
+	LastGen uint64
+
+	IdleBeat time.Duration // between heartbeats; default 15 s
+	BusyBeat time.Duration // while an order is worked on; default 5 s
+
+	Now func() time.Time
+	Log func(string) // one line for the operator; default drops it
+}
+
+// Paths are the places that NixOS fixes. Other values let many agents share a
+// machine; the activation then finds Current in NIXFLEET_CURRENT_SYSTEM.
+type Paths struct {
+	Profile string // default /nix/var/nix/profiles/system
+	Current string // default /run/current-system
+	Booted  string // default /run/booted-system
+	Store   string // directory whose file system holds the store; default /nix/store
+}
+
+// Nix is how to call Nix.
+type Nix struct {
+	Dir  string   // where nix and nix-env are; default: found on PATH
+	Env  []string // added to the environment, e.g. of a private store
+	Args []string // added to every nix command, e.g. --option flags
+}
+
+// Git is how to call git.
+type Git struct {
+	Program   string   // default: found on PATH
+	Env       []string // added to the environment, e.g. GIT_SSH_COMMAND
+	Protocols []string // that git may use; default https and ssh
+}
+
+// Timeouts of the steps where the order's policy names none. A build is long; an
+// activation that takes a quarter of an hour hangs.
+const (
+	defaultFetchTimeout  = 5 * time.Minute
+	defaultBuildTimeout  = 2 * time.Hour
+	defaultSwitchTimeout = 15 * time.Minute
+	defaultVerifyTimeout = 3 * time.Minute
+)
+
+func (c *Config) fill() error {
+	if c.StateDir == "" || c.Link == nil || c.FreshRoundTrip == nil {
+		return errors.New("configure agent: StateDir, Link and FreshRoundTrip are required")
+	}
+	dir, err := filepath.Abs(c.StateDir)
+	if err != nil {
+		return fmt.Errorf("configure agent: %w", err)
+	}
+	c.StateDir = dir
+	c.Platform = or(c.Platform, NixOS)
+	if c.Platform == Home {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return fmt.Errorf("configure agent: %w", err)
+		}
+		c.Paths.Profile = or(c.Paths.Profile, filepath.Join(home, ".local/state/nix/profiles/home-manager"))
+		c.Paths.Current = or(c.Paths.Current, c.Paths.Profile)
+	}
+	c.Paths.Profile = or(c.Paths.Profile, systemProfile)
+	c.Paths.Current = or(c.Paths.Current, currentSystem)
+	c.Paths.Booted = or(c.Paths.Booted, "/run/booted-system")
+	c.Paths.Store = or(c.Paths.Store, "/nix/store")
+	c.Git.Program = or(c.Git.Program, "git")
+	if len(c.Git.Protocols) == 0 {
+		c.Git.Protocols = []string{"https", "ssh"}
+	}
+	if len(c.Supervisor) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return fmt.Errorf("configure agent: %w", err)
+		}
+		c.Supervisor = []string{self, "supervise"}
+	}
+	c.IdleBeat = or(c.IdleBeat, 15*time.Second)
+	c.BusyBeat = or(c.BusyBeat, 5*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = func(string) {}
+	}
+	return nil
+}
+
+// Where NixOS and nix-darwin keep the system.
+const (
+	systemProfile = "/nix/var/nix/profiles/system"
+	currentSystem = "/run/current-system"
+)
+
+// program is the path of one of Nix's programs.
+func (n Nix) program(name string) string {
+	if n.Dir == "" {
+		return name
+	}
+	return filepath.Join(n.Dir, name)
+}
+
+// environ is the agent's own environment with extra laid over it.
+func environ(extra ...string) []string { return append(os.Environ(), extra...) }
+
+// or is v, or fallback where v is zero.
+func or[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}

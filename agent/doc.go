@@ -1,0 +1,20 @@
+// Package agent is what runs on a host: the last stretch of the way from webhook
+// to acknowledgement.
+//
+// In comes a signed [agentbus.Order]; out go acknowledged steps, log lines and
+// what the host observes of itself. Between them the agent fetches the commit
+// into a checkout of its own, builds it with the host's Nix, hands the switch to
+// a supervisor process that outlives it, checks that all is well, and tells the
+// supervisor so.
+//
+// What may go wrong, and what then holds:
+//   - The agent dies at any point. Every step is in the journal before it begins,
+//     so the next process takes up the same order; a switch is found by its order
+//     id and never begun twice.
+//   - The network is gone after a switch. The supervisor waits for the agent's
+//     word and goes back to the recorded path without it.
+//   - An answer is lost. It is repeated until the server confirms it.
+//   - The order is not acceptable. The answer says why, with a fixed code.
+//   - The disk does not take the journal. The agent stops rather than act
+//     without a record.
+package agent

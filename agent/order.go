@@ -1,0 +1,73 @@
+package agent
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+)
+
+var (
+	idPattern     = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`) // also a file name
+	commitPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	branchPattern = regexp.MustCompile(`^[0-9A-Za-z_][0-9A-Za-z._/+-]{0,199}$`)
+	// A configuration's name may be quoted as in Nix; it holds nothing that Nix
+	// would read as syntax.
+	attrPattern = regexp.MustCompile(`^(nixosConfigurations|darwinConfigurations|homeConfigurations)\."?([0-9A-Za-z_][0-9A-Za-z_.@+-]{0,99})"?$`)
+)
+
+func validID(id string) bool { return idPattern.MatchString(id) }
+
+// checkOrder says why a signed order is not acceptable, or nil. A signature
+// proves who wrote an order, not that every field of it is fit for a command line.
+func checkOrder(o agentbus.Order) *agentbus.StepError {
+	switch o.Kind {
+	case agentbus.KindDeploy, agentbus.KindPull, agentbus.KindSwitch,
+		agentbus.KindRefresh, agentbus.KindCancel, agentbus.KindNoop:
+	default:
+		return refusal(agentbus.RefusedKind, "this agent (%s) does not know the order kind %q; update the agent", Version, clip(string(o.Kind), 40))
+	}
+	if o.Kind == agentbus.KindCancel || o.Kind == agentbus.KindNoop {
+		return nil
+	}
+	needsCommit := o.Kind == agentbus.KindDeploy || o.Kind == agentbus.KindPull
+	switch {
+	case needsCommit && !commitPattern.MatchString(o.Commit), o.Commit != "" && !commitPattern.MatchString(o.Commit):
+		return refusal(agentbus.RefusedMalformed, "commit %q is not 40 hex digits", clip(o.Commit, 60))
+	case needsCommit && (o.Repo == "" || o.Branch == ""):
+		return refusal(agentbus.RefusedMalformed, "a %s order names a repository and a branch; this one does not", o.Kind)
+	case strings.HasPrefix(o.Repo, "-") || strings.ContainsAny(o.Repo, "\x00\n"):
+		return refusal(agentbus.RefusedMalformed, "the repository is not an address that git takes")
+	case o.Branch != "" && !validBranch(o.Branch):
+		return refusal(agentbus.RefusedMalformed, "branch %q is not a name that git takes", clip(o.Branch, 60))
+	case o.Kind != agentbus.KindRefresh || o.Attr != "":
+		if _, err := installable(o.Attr); err != nil {
+			return refusal(agentbus.RefusedMalformed, "%v", err)
+		}
+	}
+	return nil
+}
+
+func validBranch(b string) bool {
+	return branchPattern.MatchString(b) && !strings.Contains(b, "..") && !strings.Contains(b, "//") &&
+		!strings.HasSuffix(b, "/") && !strings.HasSuffix(b, ".lock")
+}
+
+func refusal(code, format string, args ...any) *agentbus.StepError {
+	return &agentbus.StepError{Step: agentbus.StepReceived, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
+// installable is what Nix builds for attr: the closure that is activated.
+func installable(attr string) (string, error) {
+	m := attrPattern.FindStringSubmatch(attr)
+	if m == nil {
+		return "", fmt.Errorf("attribute %q is not of the form nixosConfigurations.NAME, darwinConfigurations.NAME or homeConfigurations.NAME", clip(attr, 120))
+	}
+	suffix := map[string]string{
+		"nixosConfigurations":  ".config.system.build.toplevel",
+		"darwinConfigurations": ".system",
+		"homeConfigurations":   ".activationPackage",
+	}[m[1]]
+	return m[1] + `."` + m[2] + `"` + suffix, nil
+}

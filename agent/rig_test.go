@@ -1,0 +1,289 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/agentbus/bustest"
+)
+
+// rig is one host with a real bus, a real repository and a real Nix store, and
+// the server's end of it all.
+type rig struct {
+	t      *testing.T
+	bus    *bustest.Bus
+	host   agentbus.HostConfig
+	dir    string // of the host: state, profile, current system
+	repo   string
+	gen    uint64
+	policy agentbus.OrderPolicy
+
+	mu       sync.Mutex
+	answers  []agentbus.Answer // in the order of arrival, repetitions included
+	confirm  bool
+	beats    []agentbus.Heartbeat
+	logs     map[string][]byte
+	fresh    func(context.Context) error
+	onAnswer func(agentbus.Answer) // called by the agent's link, before sending
+}
+
+// newRig skips the test where Nix is missing.
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	if nixEnv == nil {
+		t.Skip("nix and git are not installed")
+	}
+	bus := bustest.Start(t)
+	r := &rig{t: t, bus: bus, dir: t.TempDir(), repo: t.TempDir(), host: bus.Host(t, "web1"), confirm: true, logs: map[string][]byte{}}
+	r.fresh = func(ctx context.Context) error { return agentbus.FreshRoundTrip(ctx, r.host) }
+	r.policy = agentbus.OrderPolicy{SwitchTimeout: 30, VerifyTimeout: 20}
+	r.git("init", "--quiet", "--initial-branch=main")
+	r.git("config", "user.email", "nobody@example.com")
+	r.git("config", "user.name", "nobody")
+
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = bus.Control.Answers(ctx, 0, r.record) })
+	wg.Go(func() { _ = bus.Control.Heartbeats(ctx, r.recordBeats) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	return r
+}
+
+// record is the server: it keeps each answer and confirms it.
+func (r *rig) record(ctx context.Context, received []agentbus.Received) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var confirms []agentbus.Confirm
+	for _, rec := range received {
+		r.answers = append(r.answers, rec.Answer)
+		confirms = append(confirms, agentbus.Confirm{Host: rec.Host, Order: rec.Answer.Order, Seq: rec.Answer.Seq})
+	}
+	if !r.confirm {
+		return nil
+	}
+	return r.bus.Control.Confirm(ctx, confirms)
+}
+
+func (r *rig) recordBeats(beats []agentbus.HostBeat) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range beats {
+		r.beats = append(r.beats, b.Heartbeat)
+	}
+	return nil
+}
+
+func (r *rig) git(args ...string) string {
+	r.t.Helper()
+	cmd := exec.Command("git", append([]string{"-C", r.repo}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("git %v: %v\n%s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// system is what the flake at a commit is like.
+type system struct {
+	version string
+	exit    int    // of the activation
+	hold    string // file; the build waits while it is there
+	fails   bool   // the build fails
+	broken  bool   // the flake does not evaluate
+}
+
+// The activation leaves a trace for every run, and waits while a file is there.
+const flakeText = `{
+  outputs = { self }: { nixosConfigurations.web1.config.system.build.toplevel = derivation {
+    name = "nixos-system-web1"; system = builtins.currentSystem or "x86_64-linux"; builder = "/bin/sh";
+    args = [ "-c" ''
+      PATH=/usr/bin:/bin
+      echo building %[1]s >&2
+      while [ -e "%[2]s" ]; do sleep 0.02; done
+      %[3]s
+      mkdir -p $out/bin
+      echo %[1]s > $out/nixos-version
+      cat > $out/bin/switch-to-configuration <<EOF
+      #!/bin/sh
+      echo activating %[1]s
+      echo $out >> "\$NIXFLEET_CURRENT_SYSTEM.runs"
+      while [ -e "\$NIXFLEET_CURRENT_SYSTEM.hold" ]; do sleep 0.02; done
+      [ %[4]d != 100 ] && ln -sfn $out "\$NIXFLEET_CURRENT_SYSTEM"
+      exit %[4]d
+      EOF
+      sed -i 's/^ *//' $out/bin/switch-to-configuration
+      chmod +x $out/bin/switch-to-configuration
+    '' ];
+  }; };
+}
+`
+
+// commit puts s on the main branch.
+func (r *rig) commit(s system) string {
+	r.t.Helper()
+	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit)
+	text = strings.Replace(text, `builtins.currentSystem or "x86_64-linux"`, `"`+nixSystem()+`"`, 1)
+	if s.broken {
+		text = "{ outputs = { self }: { }; }\n"
+	}
+	if err := os.WriteFile(filepath.Join(r.repo, "flake.nix"), []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	r.git("add", ".")
+	r.git("commit", "--quiet", "--allow-empty", "-m", "version "+s.version)
+	return r.git("rev-parse", "HEAD")
+}
+
+func (r *rig) path(elem ...string) string { return filepath.Join(append([]string{r.dir}, elem...)...) }
+
+func (r *rig) config(link Link) Config {
+	return Config{
+		StateDir: r.path("state"),
+		Paths:    Paths{Profile: r.path("profiles", "system"), Current: r.path("current"), Booted: r.path("booted"), Store: r.dir},
+		Nix:      Nix{Env: nixEnv}, Git: Git{Protocols: []string{"file"}},
+		Link: link, FreshRoundTrip: func(ctx context.Context) error { return r.freshNow()(ctx) },
+		IdleBeat: 200 * time.Millisecond, BusyBeat: 50 * time.Millisecond, Log: bustest.Log(r.t),
+	}
+}
+
+func (r *rig) freshNow() func(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fresh
+}
+
+// tappedLink lets a test see an answer before it leaves the host.
+type tappedLink struct {
+	Link
+	tap func(agentbus.Answer)
+}
+
+func (l tappedLink) Answer(ctx context.Context, a agentbus.Answer) error {
+	l.tap(a)
+	return l.Link.Answer(ctx, a)
+}
+
+// start runs an agent; stop ends it and waits. Stop may be called twice.
+func (r *rig) start() (stop func()) {
+	r.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	link, err := agentbus.ConnectHost(ctx, r.host)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	a, err := New(r.config(tappedLink{link, func(a agentbus.Answer) {
+		r.mu.Lock()
+		f := r.onAnswer
+		r.mu.Unlock()
+		if f != nil {
+			f(a)
+		}
+	}}))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := a.Run(ctx); err != nil {
+			r.t.Error(err)
+		}
+	}()
+	stop = func() { cancel(); <-done; link.Close() }
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// send gives the host an order and returns it as it was sent.
+func (r *rig) send(kind agentbus.Kind, commit string, edit ...func(*agentbus.Order)) agentbus.Order {
+	r.t.Helper()
+	r.gen++
+	now := time.Now()
+	o := agentbus.Order{
+		V: agentbus.ProtocolVersion, Fleet: r.host.Fleet, Host: r.host.Host, Gen: r.gen, ID: fmt.Sprintf("order-%03d", r.gen),
+		Kind: kind, Repo: "file://" + r.repo, Branch: "main", Commit: commit, Attr: "nixosConfigurations.web1",
+		IssuedAt: now.UnixMilli(), ExpiresAt: now.Add(time.Hour).UnixMilli(), Nonce: strings.Repeat("0", 32), Policy: r.policy,
+	}
+	for _, f := range edit {
+		f(&o)
+	}
+	if err := r.bus.Control.Send(r.t.Context(), []agentbus.Order{o}); err != nil {
+		r.t.Fatal(err)
+	}
+	return o
+}
+
+// got are the answers to an order as the server has them: once each, in order.
+func (r *rig) got(o agentbus.Order) []agentbus.Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []agentbus.Answer
+	for _, a := range r.answers {
+		if a.Order == o.ID && int(a.Seq) == len(out)+1 {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// await waits until the order has reached step.
+func (r *rig) await(o agentbus.Order, step agentbus.Step) agentbus.Answer {
+	r.t.Helper()
+	var found agentbus.Answer
+	bustest.Eventually(r.t, fmt.Sprintf("%s of %s", step, o.ID), func() bool {
+		for _, a := range r.got(o) {
+			if a.Step == step {
+				found = a
+				return true
+			}
+			if a.Step.Final() {
+				r.t.Fatalf("order %s ended as %s, want %s: %+v note %q", o.ID, a.Step, step, a.Error, a.Note)
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// steps are the steps that the server knows of, space separated.
+func (r *rig) steps(o agentbus.Order) string {
+	var s []string
+	for _, a := range r.got(o) {
+		s = append(s, string(a.Step))
+	}
+	return strings.Join(s, " ")
+}
+
+// runs are the activations on this host, in order.
+func (r *rig) runs() []string {
+	data, _ := os.ReadFile(r.path("current.runs"))
+	return strings.Fields(string(data))
+}
+
+// version is what the running system says it is.
+func (r *rig) version() string {
+	data, _ := os.ReadFile(r.path("current", "nixos-version"))
+	return strings.TrimSpace(string(data))
+}
+
+func (r *rig) touch(path string) {
+	r.t.Helper()
+	if err := os.WriteFile(path, nil, 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *rig) remove(path string) {
+	r.t.Helper()
+	if err := os.Remove(path); err != nil {
+		r.t.Fatal(err)
+	}
+}

@@ -1,0 +1,236 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+)
+
+const (
+	switchPoll     = 100 * time.Millisecond
+	supervisorIdle = time.Second // a switch without a supervisor for so long gets a new one
+	maxLaunches    = 5
+	keptJobs       = 20
+	keptRoots      = 3
+)
+
+// errUnsupervised ends a switch whose supervisor does not stay alive.
+var errUnsupervised = errors.New("no supervisor stays alive to carry out the switch; see supervisor.log in its directory")
+
+// switchCheckout builds and switches to where the checkout is. An order that
+// names another commit was made for a checkout that has moved since.
+func (t *task) switchCheckout(ctx context.Context) (string, error) {
+	c := t.checkout()
+	at := t.notes.get().Git.Checkout
+	switch {
+	case at == "":
+		return "", failed(agentbus.StepReceived, "no_checkout", errors.New("nothing was pulled yet: order a pull or a deploy first"))
+	case t.order.Commit != "" && t.order.Commit != at:
+		return "", failed(agentbus.StepReceived, "checkout_moved",
+			fmt.Errorf("the order is to switch to %s, but the checkout is at %s: order a pull or a deploy", t.order.Commit, at))
+	}
+	t.order.Commit = at
+	note, err := t.checkAhead(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	more, err := t.switchTo(ctx, at)
+	return join(note, more), err
+}
+
+// switchTo builds commit and makes it the running system.
+func (t *task) switchTo(ctx context.Context, commit string) (string, error) {
+	if err := t.begin(agentbus.StepBuilding, ""); err != nil {
+		return "", err
+	}
+	path, err := t.build(ctx, commit)
+	if err != nil {
+		return "", err
+	}
+	d := t.jobDir()
+	if d.has(startedFile) {
+		// The journal was lost, the switch was not.
+		t.log.printf("this order has switched before")
+	} else {
+		if t.order.Kind == agentbus.KindDeploy && t.runs(path) {
+			return "already running", nil
+		}
+		if err := t.writeJob(ctx, d, commit, path); err != nil {
+			return "", err
+		}
+	}
+	if err := t.begin(agentbus.StepSwitching, ""); err != nil {
+		return "", err
+	}
+	return t.concludeSwitch(ctx)
+}
+
+// build evaluates and builds commit, and notes both.
+func (t *task) build(ctx context.Context, commit string) (string, error) {
+	if err := t.expect(ctx, commit); err != nil {
+		return "", err
+	}
+	n := t.notes.get()
+	attr := or(t.order.Attr, n.Attr)
+	t.log.printf("building %s", n.Expected.Path)
+	ref, err := flakeRef(t.checkout().dir, commit, attr)
+	if err != nil {
+		return "", err
+	}
+	root := statePath(t.cfg.StateDir, "roots", t.order.ID)
+	path, err := t.builder().build(ctx, ref, root, or(t.order.Policy.BuildTimeout.Duration(), defaultBuildTimeout))
+	if err == nil && !isSystem(t.cfg.Platform, path) {
+		err = fmt.Errorf("%s holds nothing to activate: %s is missing", path, activation(t.cfg.Platform, path)[0])
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if err != nil {
+		if noteErr := t.notes.update(func(n *notes) { n.failed(errBuild, err) }); noteErr != nil {
+			return "", noteErr
+		}
+		return "", failed(agentbus.StepBuilding, "build_failed", err)
+	}
+	prune(filepath.Dir(root), keptRoots)
+	made := evaluated{Commit: commit, Attr: attr, Path: path}
+	return path, t.notes.update(func(n *notes) {
+		n.failed(errBuild, nil)
+		n.Expected = made
+		n.built(made)
+	})
+}
+
+// runs reports whether path is both what runs and what would be booted.
+func (t *task) runs(path string) bool {
+	return readLink(t.cfg.Paths.Current) == path && readLink(t.cfg.Paths.Profile) == path
+}
+
+func (t *task) jobDir() jobDir { return jobDir(statePath(t.cfg.StateDir, "switch", t.order.ID)) }
+
+func (t *task) writeJob(ctx context.Context, d jobDir, commit, path string) error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return err
+	}
+	prune(filepath.Dir(string(d)), keptJobs)
+	nixEnv, err := exec.LookPath(t.cfg.Nix.program("nix-env"))
+	if err != nil {
+		return failed(agentbus.StepBuilding, "no_nix_env", err)
+	}
+	env := environ(t.cfg.Nix.Env...)
+	if t.cfg.Paths.Current != currentSystem {
+		env = append(env, "NIXFLEET_CURRENT_SYSTEM="+t.cfg.Paths.Current)
+	}
+	return writeJSON(d.path(jobFile), job{
+		Order: t.order.ID, Platform: t.cfg.Platform, Commit: commit, Target: path,
+		Previous: readLink(t.cfg.Paths.Current), Paths: t.cfg.Paths, NixEnv: nixEnv, Env: env,
+		SwitchTimeout: or(t.order.Policy.SwitchTimeout.Duration(), defaultSwitchTimeout),
+		VerifyTimeout: or(t.order.Policy.VerifyTimeout.Duration(), defaultVerifyTimeout),
+		FailedUnits:   failedUnits(ctx),
+	})
+}
+
+// concludeSwitch sees a switch to its end, whoever began it and however far it
+// has come.
+func (t *task) concludeSwitch(ctx context.Context) (string, error) {
+	d := t.jobDir()
+	var j job
+	if ok, err := d.read(jobFile, &j); err != nil || !ok {
+		return t.failSwitch(failed(agentbus.StepSwitching, "job_lost",
+			fmt.Errorf("the record of the switch at %s is gone, so it is not known what was switched: %w", d, errors.Join(err))))
+	}
+	// The supervisor keeps to its own limits; this one is for when it is gone and
+	// something that it started still holds its lock.
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*j.SwitchTimeout+j.VerifyTimeout+time.Minute, errUnsupervised)
+	defer cancel()
+	w := &watch{task: t, dir: d}
+	defer w.release()
+	act, end, err := w.await(ctx, func() bool { return d.has(activatedFile) })
+	if err != nil {
+		return t.failSupervision(ctx, err)
+	}
+	if end != nil || !act.ok() {
+		return t.endSwitch(ctx, w, act)
+	}
+	if err := t.begin(agentbus.StepVerifying, ""); err != nil {
+		return "", err
+	}
+	v, err := t.decide(ctx, d, j, act)
+	if err != nil {
+		return "", err
+	}
+	if !v.Keep {
+		return t.endSwitch(ctx, w, act)
+	}
+	w.linger(ctx)
+	note := ""
+	if act.ExitCode == exitNeedsReboot {
+		note = "a reboot is needed before the new system runs"
+	}
+	return note, t.notes.update(func(n *notes) {
+		n.failed(errSwitch, nil)
+		n.RebootInto = ""
+		if act.ExitCode == exitNeedsReboot {
+			n.RebootInto = j.Target
+		}
+	})
+}
+
+// endSwitch waits until the supervisor has done what follows a bad activation or
+// verdict, and says it.
+func (t *task) endSwitch(ctx context.Context, w *watch, act activated) (string, error) {
+	_, end, err := w.await(ctx, func() bool { return false })
+	if err != nil {
+		return t.failSupervision(ctx, err)
+	}
+	step := agentbus.StepVerifying
+	if !act.ok() || end.Result == resultUnchanged || end.Code == "interrupted" {
+		step = agentbus.StepSwitching
+	}
+	e := &stepError{step: step, code: end.Code, exit: act.ExitCode, tail: fileTail(w.dir.path(outputFile))}
+	switch end.Result {
+	case resultKept: // decided by an earlier agent process that could not say so
+		return "", t.notes.update(func(n *notes) { n.failed(errSwitch, nil) })
+	case resultReverted:
+		e.end, e.cause = agentbus.StepReverted, fmt.Errorf("%s; the previous system runs again", end.Reason)
+	case resultUnchanged:
+		e.end, e.cause = agentbus.StepFailed, fmt.Errorf("%s; nothing was changed", end.Reason)
+	default:
+		e.end, e.cause = agentbus.StepFailed, errors.New(end.Reason)
+	}
+	return t.failSwitch(e)
+}
+
+func (t *task) failSupervision(ctx context.Context, err error) (string, error) {
+	switch {
+	case errors.Is(context.Cause(ctx), errUnsupervised):
+		err = errUnsupervised
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	}
+	return t.failSwitch(failed(agentbus.StepSwitching, "supervisor_failed", err))
+}
+
+func (t *task) failSwitch(e *stepError) (string, error) {
+	if err := t.notes.update(func(n *notes) { n.failed(errSwitch, e) }); err != nil {
+		return "", err
+	}
+	return "", e
+}
+
+func fileTail(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	t := newTail(tailBytes)
+	_, _ = io.Copy(t, io.LimitReader(f, outputLimit+stdoutBytes))
+	return printable(t.bytes())
+}
