@@ -2,6 +2,7 @@ package agentbus
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -70,6 +71,11 @@ func (r *answerReader) read(ctx context.Context, js jetstream.JetStream, replace
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stream, err := js.Stream(ctx, answersStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) { // the broker was replaced under us
+		if err = r.control.createStreams(ctx); err == nil {
+			stream, err = js.Stream(ctx, answersStream)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -55,8 +55,8 @@ func (b *Broker) start(ctx context.Context, o BrokerOptions) error {
 	if err != nil {
 		return err
 	}
-	b.server, err = server.NewServer(opts)
-	if err != nil {
+	if b.server, err = server.NewServer(opts); err != nil {
+		opts.AccountResolver.Close()
 		return err
 	}
 	log := brokerLog{fatal: make(chan string, 1), log: o.Log}
@@ -87,20 +87,11 @@ func (b *Broker) start(ctx context.Context, o BrokerOptions) error {
 	}
 }
 
+// server returns what the broker is started with. The resolver within is open.
 func (o BrokerOptions) server() (*server.Options, error) {
 	operator, err := jwt.DecodeOperatorClaims(o.Keys.jwts.Operator)
 	if err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
-	}
-	resolver, err := server.NewDirAccResolver(filepath.Join(o.Dir, "accounts"), 0, 2*time.Minute, server.NoDelete)
-	if err != nil {
-		return nil, fmt.Errorf("accounts: %w", err)
-	}
-	for _, a := range o.Keys.preload() {
-		// Keeps what is there if that was issued later, and with it revocations.
-		if err := resolver.Store(a.key, a.jwt); err != nil {
-			return nil, fmt.Errorf("accounts: %w", err)
-		}
 	}
 	opts := &server.Options{
 		ServerName: "nixfleet", NoSigs: true, DisableJetStreamBanner: true,
@@ -110,28 +101,46 @@ func (o BrokerOptions) server() (*server.Options, error) {
 		TLSConfig: o.TLS, TLSTimeout: 10, AuthTimeout: 15, // the default of 2 s is too short when all hosts return at once
 		TrustedOperators: []*jwt.OperatorClaims{operator},
 		SystemAccount:    publicKey(o.Keys.system),
-		AccountResolver:  resolver,
 	}
 	if o.MaxStore > 0 {
 		opts.JetStreamMaxStore = o.MaxStore
 	}
+	if err := o.listen(opts); err != nil {
+		return nil, err
+	}
+	resolver, err := server.NewDirAccResolver(filepath.Join(o.Dir, "accounts"), 0, 2*time.Minute, server.NoDelete)
+	if err != nil {
+		return nil, fmt.Errorf("accounts: %w", err)
+	}
+	for _, a := range o.Keys.preload() {
+		// Keeps what is there if that was issued later, and with it revocations.
+		if err := resolver.Store(a.key, a.jwt); err != nil {
+			resolver.Close()
+			return nil, fmt.Errorf("accounts: %w", err)
+		}
+	}
+	opts.AccountResolver = resolver
+	return opts, nil
+}
+
+func (o BrokerOptions) listen(opts *server.Options) error {
 	if o.Listen == "" {
 		opts.DontListen = true
-		return opts, nil
+		return nil
 	}
 	host, port, err := net.SplitHostPort(o.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen address %q: want host:port", o.Listen)
+		return fmt.Errorf("listen address %q: want host:port", o.Listen)
 	}
 	opts.Host = host
 	opts.Port, err = strconv.Atoi(port)
 	if err != nil || opts.Port < 0 || opts.Port > 65535 {
-		return nil, fmt.Errorf("listen address %q: want a port from 0 to 65535", o.Listen)
+		return fmt.Errorf("listen address %q: want a port from 0 to 65535", o.Listen)
 	}
 	if opts.Port == 0 {
 		opts.Port = server.RANDOM_PORT
 	}
-	return opts, nil
+	return nil
 }
 
 // URL is where hosts connect, empty if there is no listener.

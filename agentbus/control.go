@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -123,6 +124,17 @@ func backoff(limit time.Duration) nats.ReconnectDelayHandler {
 	return func(attempts int) time.Duration {
 		bound := min(limit, 250*time.Millisecond<<min(attempts, 16))
 		return rand.N(bound) + time.Millisecond
+	}
+}
+
+// atOnce makes the first wait none: nothing has failed yet.
+func atOnce(delay nats.ReconnectDelayHandler) nats.ReconnectDelayHandler {
+	var later atomic.Bool
+	return func(attempts int) time.Duration {
+		if later.CompareAndSwap(false, true) {
+			return 0
+		}
+		return delay(attempts)
 	}
 }
 

@@ -103,7 +103,10 @@ type recipient struct {
 // open checks everything about data that does not depend on time or on earlier
 // orders, in the order of SPEC 9: key, signature, version, fleet, host, content.
 func (r recipient) open(data []byte) (Order, *Refusal) {
-	e, err := parseEnvelope(data)
+	return r.openEnvelope(parseEnvelope(data))
+}
+
+func (r recipient) openEnvelope(e Envelope, err error) (Order, *Refusal) {
 	if err != nil {
 		return Order{}, &Refusal{Code: RefusedMalformed, Reason: "what stands in the bucket is no signed order: " + err.Error()}
 	}
@@ -206,5 +209,5 @@ func (r recipient) openConfirm(e Envelope) (Confirm, bool) {
 	if e.Type != TypeConfirm || !r.keys.signed(e) || json.Unmarshal(e.Payload, &c) != nil {
 		return c, false
 	}
-	return c, c.V == ProtocolVersion && c.Fleet == r.fleet && c.Host == r.host
+	return c, c.V == ProtocolVersion && c.Fleet == r.fleet && c.Host == r.host && orderName.MatchString(c.Order)
 }

@@ -44,16 +44,8 @@ func (k *Keyring) IssueMisplacedHost(t *testing.T, host, user string) string {
 	return token
 }
 
-// StallCommands keeps the callback of the own subject from running until the
-// returned function is called, with room for one waiting message.
-func (h *HostLink) StallCommands() (release func()) {
+// Stall keeps the link from taking anything in until the returned function is called.
+func (h *HostLink) Stall() (release func()) {
 	h.inbox.mu.Lock()
 	return h.inbox.mu.Unlock
-}
-
-// LookNowOnly makes the host read its key only when something tells it to.
-func (h *HostLink) Pushed() bool {
-	h.inbox.mu.Lock()
-	defer h.inbox.mu.Unlock()
-	return h.inbox.pushed != nil
 }

@@ -54,7 +54,7 @@ func ConnectHost(ctx context.Context, cfg HostConfig) (*HostLink, error) {
 	}
 	opts = append(opts,
 		nats.SetCustomDialer(&dialer{}), nats.RetryOnFailedConnect(true),
-		nats.MaxReconnects(-1), nats.CustomReconnectDelay(backoff(time.Minute)),
+		nats.MaxReconnects(-1), nats.CustomReconnectDelay(atOnce(backoff(time.Minute))),
 		nats.ReconnectBufSize(-1), // what cannot be sent is an error: the journal decides, not a buffer
 		nats.PingInterval(30*time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
 		nats.ConnectHandler(h.onConnect), nats.ReconnectHandler(h.onConnect), nats.ErrorHandler(h.onError),
@@ -128,20 +128,17 @@ func (h *HostLink) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 
 // onCommand takes what arrives on the own subject. Other hosts can make things
 // arrive here, replies of JetStream to them; none of it is signed for this host.
+// Only what stands in the bucket is worth a refusal, so doubt means to look there.
 func (h *HostLink) onCommand(m *nats.Msg) {
 	e, err := parseEnvelope(m.Data)
-	if err != nil {
-		return
-	}
-	if e.Type == TypeConfirm {
+	if err == nil && e.Type == TypeConfirm {
 		if c, ok := h.me.openConfirm(e); ok {
 			h.confirmed(c)
+			return
 		}
-		return
 	}
-	order, refusal := h.me.open(m.Data)
+	order, refusal := h.me.openEnvelope(e, err)
 	if refusal != nil {
-		// Only what stands in the bucket is worth an answer: look there.
 		h.inbox.doubt(h.cfg.Now())
 		return
 	}

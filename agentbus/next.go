@@ -152,7 +152,9 @@ func (h *HostLink) Next(ctx context.Context, lastGen uint64) (Order, error) {
 		if err := ctx.Err(); err != nil {
 			return Order{}, err
 		}
-		if c := h.inbox.take(); c != nil && c.order.Gen > lastGen {
+		if c := h.inbox.take(); c != nil && c.order.Gen < lastGen {
+			h.inbox.doubt(h.cfg.Now()) // late, or all that the bucket still has?
+		} else if c != nil {
 			if order, refusal := h.consider(*c, lastGen); refusal != nil {
 				return Order{}, refusal
 			} else if order != nil {
