@@ -91,6 +91,14 @@ func (s *Server) suite(r *repository, a *app, branch, before, sha string) *suite
 			}
 		}
 	}
+	if before == "" {
+		before = zeroSHA
+		for _, su := range r.suites {
+			if su.sha == sha {
+				before = su.before
+			}
+		}
+	}
 	su := &suite{id: s.newID(), app: a, branch: branch, sha: sha, before: before, status: "queued", created: s.now(), updated: s.now()}
 	r.suites = append(r.suites, su)
 	return su
@@ -99,9 +107,6 @@ func (s *Server) suite(r *repository, a *app, branch, before, sha string) *suite
 // queueSuite is what happens to every App with checks:write on every push: an
 // empty suite that stays queued until the App reports.
 func (s *Server) queueSuite(r *repository, branch, before, sha string) {
-	if before == "" {
-		before = zeroSHA
-	}
 	for _, su := range r.suites {
 		if su.app == s.self && su.sha == sha {
 			return

@@ -207,6 +207,6 @@ func (s *Server) Ping() {
 		"hook": obj{
 			"type": "App", "id": s.HookID, "name": "web", "active": true, "app_id": s.AppID, "events": events, "config": s.hookConfig(),
 			"updated_at": stamp(s.now()), "created_at": stamp(s.now()), "deliveries_url": at + "/deliveries",
-		},
+		}, "sender": s.userJSON(s.self.owner),
 	}, nil, nil)
 }

@@ -102,7 +102,7 @@ func decode[T any](c *call) (T, *reply) {
 var param = regexp.MustCompile(`\{([a-z_]+)\}`)
 
 // Parameters that may hold slashes, escaped or not.
-var greedy = map[string]bool{"path": true, "ref": true, "branch": true, "basehead": true}
+var greedy = map[string]bool{"path": true, "name": true, "ref": true, "branch": true, "basehead": true}
 
 // compileRoutes turns OpenAPI path templates into expressions, the most
 // specific first. Ids are digits, so issues/comments/5 and issues/5/comments

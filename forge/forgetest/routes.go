@@ -41,6 +41,7 @@ func (s *Server) gitRoutes() []route {
 		{method: get, pattern: inRepo + "/commits/{ref}", need: read, handle: s.getCommit},
 		{method: get, pattern: inRepo + "/compare/{basehead}", need: read, handle: s.compare},
 		{method: get, pattern: inRepo + "/contents/{path}", need: read, handle: s.getContents},
+		{method: get, pattern: inRepo + "/contents", need: read, handle: s.getContents},
 		{method: put, pattern: inRepo + "/contents/{path}", need: write, handle: s.putContents},
 		{method: get, pattern: inRepo + "/git/trees/{tree_sha}", need: read, handle: s.getTree},
 		{method: post, pattern: inRepo + "/git/trees", need: write, handle: s.postTree},

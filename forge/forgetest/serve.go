@@ -77,7 +77,9 @@ var restPath = regexp.MustCompile(`^/(app|app-manifests|installation|rate_limit|
 // api.github.com does).
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	path, rest := strings.CutPrefix(r.URL.EscapedPath(), "/api/v3")
-	switch {
+	switch extra := s.extraPage(path); {
+	case extra != nil:
+		extra.ServeHTTP(w, r)
 	case rest || restPath.MatchString(path):
 		s.serveREST(w, r, "/"+strings.Trim(path, "/"))
 	case strings.Contains(path, ".git/"):

@@ -71,6 +71,9 @@ type Server struct {
 	state
 }
 
+// appKey is one key per process: making one takes longer than most tests.
+var appKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) })
+
 // New starts an imitated github.com. Close it when done.
 func New(o Options) (*Server, error) {
 	if o.Dir == "" {
@@ -88,7 +91,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("start imitated github.com: %w", err)
 	}
 	o.setDefaults()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	key, err := appKey()
 	if err != nil {
 		return nil, fmt.Errorf("make the App's key: %w", err)
 	}

@@ -16,6 +16,7 @@ const (
 
 // state is everything that github.com would keep in its databases.
 type state struct {
+	extra         extraPages
 	lastID        int64
 	users         map[string]*user // by lower-case login
 	apps          map[string]*app  // by slug
