@@ -22,7 +22,7 @@ const (
 )
 
 var (
-	hostName  = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
+	hostName  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	tagName   = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
 	platforms = []string{"nixos", "darwin", "home"}
 )

@@ -1,0 +1,428 @@
+package fleet
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// story plays a rollout: each line changes the world and tells what Advance must
+// make of it.
+type story struct {
+	t     *testing.T
+	facts RolloutFacts
+	now   time.Time
+	last  Move
+}
+
+func newStory(t *testing.T, hosts []Host, change func(*DeployPolicy)) *story {
+	t.Helper()
+	policy := DefaultPolicy().Deploy
+	if change != nil {
+		change(&policy)
+	}
+	plan, progress, err := MakePlan(policy, hosts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &story{t: t, now: noon}
+	s.facts = RolloutFacts{Rollout: Rollout{State: RolloutPlanned, Plan: plan, Hosts: progress}, Hosts: map[string]Host{}}
+	for _, h := range hosts {
+		s.facts.Hosts[h.Name] = h
+	}
+	return s
+}
+
+// look advances, keeps the result, and proves that a second look changes nothing.
+func (s *story) look() Move {
+	s.t.Helper()
+	s.last = Advance(s.facts, s.now)
+	s.facts.Rollout.State, s.facts.Rollout.Hosts = s.last.State, s.last.Hosts
+	again := Advance(s.facts, s.now)
+	if again.State != s.last.State || len(again.Orders) > 0 || len(again.Cancel) > 0 || !slices.Equal(again.Hosts, s.last.Hosts) {
+		s.t.Fatalf("a second look changed something: %+v then %+v", s.last, again)
+	}
+	return s.last
+}
+
+// orders looks, and expects these hosts to be given their order.
+func (s *story) orders(want string) {
+	s.t.Helper()
+	if got := strings.Join(s.look().Orders, " "); got != want {
+		s.t.Errorf("%s: orders to %q, expected %q (%s)", s.now.Format(time.TimeOnly), got, want, s.last.Headline)
+	}
+}
+
+// says lets hosts answer.
+func (s *story) says(e HostEvent, hosts ...string) {
+	s.t.Helper()
+	s.facts.Rollout.Hosts = slices.Clone(s.facts.Rollout.Hosts)
+	for _, name := range hosts {
+		i := slices.IndexFunc(s.facts.Rollout.Hosts, func(p HostProgress) bool { return p.Host == name })
+		s.facts.Rollout.Hosts[i] = s.facts.Rollout.Hosts[i].After(e, s.now)
+	}
+}
+
+// passes lets time pass while all hosts but those named are heard.
+func (s *story) passes(d time.Duration, silent ...string) {
+	s.now = s.now.Add(d)
+	for name, h := range s.facts.Hosts {
+		if !slices.Contains(silent, name) {
+			h.LastSeen = s.now
+			s.facts.Hosts[name] = h
+		}
+	}
+}
+
+func (s *story) is(state RolloutState, headline string) {
+	s.t.Helper()
+	if s.last.State != state || s.last.Headline != headline {
+		s.t.Errorf("%s: %s %q, expected %s %q", s.now.Format(time.TimeOnly), s.last.State, s.last.Headline, state, headline)
+	}
+}
+
+func (s *story) host(name string, want HostState) {
+	s.t.Helper()
+	for _, p := range s.last.Hosts {
+		if p.Host == name && p.State != want {
+			s.t.Errorf("%s: %s is %s, expected %s", s.now.Format(time.TimeOnly), name, p.State, want)
+		}
+	}
+}
+
+func TestARolloutOfNineHosts(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(9, noon), nil)
+	s.orders("h1 h2")
+	s.is(RolloutRunning, "Deploying 0/9 hosts…")
+	s.says(HostSaysReceived, "h1", "h2")
+	s.says(HostSaysHealthy, "h1")
+	s.orders("")
+	s.says(HostSaysHealthy, "h2")
+	s.orders("") // soaks
+	if want := noon.Add(10 * time.Minute); !s.last.Again.Equal(want) {
+		t.Errorf("looks again at %s, expected %s, the end of the soak", s.last.Again, want)
+	}
+	s.passes(10*time.Minute - time.Second)
+	s.orders("")
+	s.passes(time.Second)
+	s.orders("h3 h4 h5") // max_parallel 3 of 5
+	s.says(HostSaysBuilding, "h3", "h4", "h5")
+	s.says(HostSaysHealthy, "h4")
+	s.orders("h6")
+	s.is(RolloutRunning, "Deploying 3/9 hosts…")
+	s.says(HostSaysHealthy, "h3", "h5", "h6")
+	s.orders("h7")
+	s.says(HostSaysHealthy, "h7")
+	s.orders("h8 h9") // no soak
+	s.says(HostSaysHealthy, "h8", "h9")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 9/9 hosts.")
+	if s.last.Reason != "Every host has ended." || !s.last.Again.IsZero() {
+		t.Errorf("ended with %q, again %s", s.last.Reason, s.last.Again)
+	}
+}
+
+func TestTheFirstFailureSpendsABudgetOfOne(t *testing.T) {
+	t.Parallel()
+	for _, budget := range []int{0, 1} {
+		s := newStory(t, enrolled(9, noon), func(p *DeployPolicy) { p.MaxFailures.N = budget })
+		s.orders("h1 h2")
+		s.says(HostSaysFailed, "h1")
+		s.orders("")
+		s.is(RolloutHalted, "Halted at 0/9 hosts, 1 failed.")
+		if want := "1 host failed, and the policy halts at 1 (max_failures)."; s.last.Reason != want {
+			t.Errorf("reason %q, expected %q", s.last.Reason, want)
+		}
+		s.says(HostSaysHealthy, "h2") // was under way, and finishes
+		s.orders("")
+		s.is(RolloutHalted, "Halted at 1/9 hosts, 1 failed.")
+		s.host("h3", HostWaiting)
+	}
+}
+
+func TestFailuresWithinTheBudgetAreTolerated(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.MaxFailures.N = 2; p.Waves = nil })
+	s.orders("h1 h2 h3")
+	s.says(HostSaysReverted, "h1")
+	s.says(HostSaysHealthy, "h2", "h3")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 2/3 hosts, 1 failed.")
+}
+
+func TestARolloutWithNothingLeftToHaltFails(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(1, noon), nil)
+	s.orders("h1")
+	s.says(HostSaysFailed, "h1")
+	s.orders("")
+	s.is(RolloutFailed, "Failed: deployed 0/1 hosts, 1 failed.")
+}
+
+func TestOnFailureOtherThanHaltIsSaidNotToBeDone(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.OnFailure = "rollback" })
+	s.orders("h1 h2")
+	s.says(HostSaysFailed, "h1")
+	s.look()
+	if s.last.State != RolloutHalted || !strings.Contains(s.last.Reason, "on_failure: rollback is not done by this version yet") {
+		t.Errorf("%s: %s", s.last.State, s.last.Reason)
+	}
+}
+
+func TestOfflineHostsCatchUp(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(4, noon)
+	hosts[0].LastSeen = noon.Add(-time.Hour)
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves[0].Soak = 0 })
+	s.orders("h1 h2") // h1 finds its order on return, and takes no place
+	s.host("h1", HostOffline)
+	s.says(HostSaysHealthy, "h2")
+	s.orders("h3") // h1 does not keep its wave waiting
+	s.says(HostSaysReceived, "h1")
+	s.says(HostSaysHealthy, "h3")
+	s.orders("") // h1 is back and takes the only place
+	s.host("h1", HostReceived)
+	s.says(HostSaysHealthy, "h1")
+	s.orders("h4")
+	s.says(HostSaysHealthy, "h4")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 4/4 hosts.")
+}
+
+func TestARolloutEndsWithoutThoseWhoStayAway(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(3, noon)
+	hosts[2].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.Waves = nil })
+	s.orders("h1 h2 h3")
+	s.says(HostSaysHealthy, "h1", "h2")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 2/3 hosts, 1 will catch up.")
+	if want := noon.Add(catchUpWithin); !s.last.Again.Equal(want) {
+		t.Errorf("looks again at %s, expected %s, when the order lapses", s.last.Again, want)
+	}
+	s.says(HostSaysVerifying, "h3")
+	s.look()
+	s.says(HostSaysHealthy, "h3")
+	s.look()
+	s.is(RolloutSucceeded, "Deployed 3/3 hosts.")
+}
+
+func TestOrdersForThoseWhoNeverReturnLapse(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(2, noon)
+	hosts[1].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.Waves = nil })
+	s.orders("h1 h2")
+	s.says(HostSaysHealthy, "h1")
+	s.look()
+	s.passes(catchUpWithin, "h2")
+	s.look()
+	s.host("h2", HostCancelled)
+	if diff := cmp.Diff([]string{"h2"}, s.last.Cancel); diff != "" {
+		t.Errorf("taken back (-want +got):\n%s", diff)
+	}
+	s.is(RolloutSucceeded, "Deployed 1/2 hosts, 1 skipped.")
+}
+
+func TestSkippedHostsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(3, noon)
+	hosts[0].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.Offline = "skip"; p.Waves = nil })
+	s.orders("h2 h3")
+	s.host("h1", HostExcluded)
+	s.says(HostSaysHealthy, "h2", "h3")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 2/3 hosts, 1 skipped.")
+}
+
+func TestAHostThatVanishesBeforeItTookItsOrder(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
+	s.orders("h1")
+	s.passes(OnlineWithin, "h1")
+	s.orders("")
+	s.passes(time.Second, "h1")
+	s.orders("h2") // the place is free; the order of h1 stays in the bucket
+	s.host("h1", HostOffline)
+}
+
+func TestAHostThatVanishesAtWorkFailsOnlyWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(2, noon), func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
+	s.orders("h1")
+	s.says(HostSaysSwitching, "h1")
+	life := s.facts.Rollout.Plan.OrderLifetime()
+	s.passes(life-time.Second, "h1")
+	s.orders("")
+	s.host("h1", HostSwitching)
+	if want := noon.Add(life); !s.last.Again.Equal(want) {
+		t.Errorf("looks again at %s, expected %s", s.last.Again, want)
+	}
+	s.passes(time.Second, "h1")
+	s.orders("")
+	s.host("h1", HostFailed)
+	s.is(RolloutHalted, "Halted at 0/2 hosts, 1 failed.")
+	if f := s.last.Hosts[0].Failure; f == nil || f.Code != "expired" || f.Step != "switching" {
+		t.Errorf("failure %+v", f)
+	}
+	if diff := cmp.Diff([]string{"h1"}, s.last.Cancel); diff != "" {
+		t.Errorf("taken back (-want +got):\n%s", diff)
+	}
+}
+
+// A server that was away has heard nobody. It must not take the fleet for offline,
+// which would open all waves at once.
+func TestSilenceAfterARestartIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	for _, known := range []bool{true, false} {
+		s := newStory(t, enrolled(9, noon), nil)
+		s.now = noon.Add(time.Hour)
+		s.orders("") // nobody was heard for an hour: perhaps it was us
+		if s.last.Again.IsZero() || s.last.Again.Sub(s.now) > time.Minute {
+			t.Errorf("looks again at %s", s.last.Again)
+		}
+		if known {
+			s.facts.Hearing = s.now.Add(-time.Second)
+		}
+		s.passes(0, "h2", "h3", "h4")
+		if known {
+			s.orders("h1") // others may still call in
+			s.host("h2", HostWaiting)
+			s.passes(OnlineWithin+time.Second, "h2", "h3", "h4")
+			s.orders("h2")
+			s.host("h2", HostOffline)
+			continue
+		}
+		s.orders("h1 h2")
+		s.host("h2", HostOffline)
+	}
+}
+
+func TestPausedRolloutsGiveNoOrders(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
+	s.orders("h1")
+	s.facts.Rollout.State = RolloutPaused
+	s.says(HostSaysHealthy, "h1")
+	s.orders("")
+	s.is(RolloutPaused, "Paused at 1/3 hosts.")
+	s.facts.Rollout.State = RolloutRunning
+	s.orders("h2")
+}
+
+func TestAbortedRolloutsTakeBackWhatNobodyTookUp(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(4, noon)
+	hosts[1].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
+	s.orders("h1 h2")
+	s.says(HostSaysBuilding, "h1")
+	s.facts.Rollout.State = RolloutAborted
+	s.orders("")
+	s.host("h1", HostBuilding) // finishes
+	s.host("h2", HostCancelled)
+	s.host("h3", HostCancelled)
+	if diff := cmp.Diff([]string{"h2"}, s.last.Cancel); diff != "" {
+		t.Errorf("taken back (-want +got):\n%s", diff)
+	}
+	s.says(HostSaysHealthy, "h1")
+	s.look()
+	s.is(RolloutAborted, "Aborted at 1/4 hosts, 3 skipped.")
+}
+
+func TestRolloutsOfOneRepositoryGoOneByOne(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(2, noon), nil)
+	s.facts.Busy = true
+	s.orders("")
+	s.is(RolloutPlanned, "Planned for 2 hosts.")
+	s.facts.Newer = true
+	s.orders("")
+	s.is(RolloutSuperseded, "Superseded by a newer rollout at 0/2 hosts.")
+	s.host("h1", HostCancelled)
+}
+
+func TestANewerRolloutTakesThePlaceOfAHaltedOneOnly(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), nil)
+	s.orders("h1 h2")
+	s.facts.Newer = true
+	s.look()
+	s.is(RolloutRunning, "Deploying 0/3 hosts…")
+	s.says(HostSaysFailed, "h1")
+	s.facts.Newer = false
+	s.look()
+	s.is(RolloutHalted, "Halted at 0/3 hosts, 1 failed.")
+	s.facts.Newer = true
+	s.look()
+	s.is(RolloutSuperseded, "Superseded by a newer rollout at 0/3 hosts.")
+}
+
+func TestRevokedHostsLeave(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
+	s.orders("h1")
+	for _, name := range []string{"h1", "h2"} {
+		h := s.facts.Hosts[name]
+		h.RevokedAt = noon
+		s.facts.Hosts[name] = h
+	}
+	s.orders("h3")
+	s.host("h1", HostCancelled)
+	s.host("h2", HostExcluded)
+}
+
+func TestOrdersAreGivenOnlyInsideWindows(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, enrolled(1, noon), func(p *DeployPolicy) {
+		p.Windows = []Freeze{{From: "Wed 13:00", To: "Wed 14:00"}} // noon is on a Wednesday
+	})
+	s.orders("")
+	if want := noon.Add(time.Hour); s.last.State != RolloutRunning || !s.last.Again.Equal(want) {
+		t.Errorf("%s, looks again at %s, expected %s", s.last.State, s.last.Again, want)
+	}
+	s.passes(time.Hour)
+	s.orders("h1")
+}
+
+func TestARolloutOfNobodySucceeds(t *testing.T) {
+	t.Parallel()
+	s := newStory(t, nil, nil)
+	s.orders("")
+	s.is(RolloutSucceeded, "Nothing to deploy: no host takes part.")
+}
+
+func TestEmptyWavesAndWavesOfTheAbsentDoNotSoak(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(4, noon)
+	hosts[0].LastSeen, hosts[1].LastSeen = time.Time{}, time.Time{}
+	s := newStory(t, hosts, nil)
+	s.orders("h1 h2 h3 h4")
+	s.host("h1", HostOffline)
+	s.host("h4", HostOrdered)
+}
+
+func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(4, noon)
+	hosts[0].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 2 })
+	s.orders("h1 h2")
+	s.says(HostSaysHealthy, "h2")
+	s.look()
+	s.passes(10*time.Minute, "h1")
+	s.orders("h3 h4")
+	s.says(HostSaysReceived, "h1")
+	s.says(HostSaysHealthy, "h3", "h4")
+	s.orders("")
+	s.says(HostSaysHealthy, "h1")
+	s.orders("")
+	s.is(RolloutSucceeded, "Deployed 4/4 hosts.")
+}
