@@ -24,12 +24,13 @@ var allowed = map[string][]string{
 	"forge/forgetest":    {},
 	"handlers":           {"fleet"},
 	"dashboard":          {"fleet"},
+	"dashboard/stories":  {"fleet"},
 	"api":                {"fleet"},
 	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "db", "forge", "handlers", "dashboard", "api"},
 	"app/demo":           {"app", "fleet", "forge/forgetest"},
 	"cmd/nixfleet":       {"app", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
 	"cmd/nixfleet-agent": {"agent", "agentbus"},
-	"cmd/storybook":      {"dashboard", "fleet"},
+	"cmd/storybook":      {"dashboard", "dashboard/stories", "fleet"},
 }
 
 const module = "github.com/nixfleet/nixfleet"

@@ -1,0 +1,134 @@
+// Storybook serves the dashboard in every state that it can be in, from fixtures:
+// one address for each, such as http://holding.localhost:8090/. It needs no
+// database, no bus and no GitHub. Buttons answer as they would, and do nothing.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nixfleet/nixfleet/dashboard"
+	"github.com/nixfleet/nixfleet/dashboard/stories"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+func main() {
+	listen := flag.String("listen", "127.0.0.1:8090", "address to listen on")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := serve(ctx, *listen); err != nil {
+		fmt.Fprintln(os.Stderr, "storybook:", err)
+		os.Exit(1)
+	}
+}
+
+// serve runs one dashboard per story until ctx ends.
+func serve(ctx context.Context, listen string) error {
+	told := stories.All(time.Now())
+	books := map[string]http.Handler{}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range told {
+		d, err := dashboard.New(dashboard.Config{
+			Views: shelf{s.Overview}, Actions: nothing{}, Sessions: reader{s.Role}, Now: time.Now,
+			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+		})
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return d.Run(ctx) })
+		books[s.Name] = tell(s, d)
+	}
+	srv := &http.Server{Addr: listen, ReadHeaderTimeout: 10 * time.Second, Handler: byName(told, books)}
+	g.Go(func() error {
+		fmt.Printf("Storybook: http://%s/\n", listen)
+		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go(func() error {
+		<-ctx.Done()
+		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return srv.Shutdown(bounded)
+	})
+	return g.Wait()
+}
+
+// tell is one story: its reader is signed in already, and its stream may be broken.
+func tell(s stories.Story, d http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.Broken && r.URL.Path == "/events" {
+			http.Error(w, "this story's stream is broken", http.StatusServiceUnavailable)
+			return
+		}
+		r.AddCookie(&http.Cookie{Name: "__Host-nixfleet", Value: "reader"})
+		d.ServeHTTP(w, r)
+	})
+}
+
+// byName picks the story by the first label of the host name, and lists all of
+// them elsewhere.
+func byName(told []stories.Story, books map[string]http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, _, _ := strings.Cut(r.Host, ".")
+		if book, ok := books[name]; ok {
+			book.ServeHTTP(w, r)
+			return
+		}
+		_, port, _ := net.SplitHostPort(r.Host)
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = index.Execute(w, map[string]any{"Stories": told, "Port": cmp.Or(port, "80")})
+	})
+}
+
+var index = template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<title>NixFleet storybook</title>
+<h1>NixFleet storybook</h1>
+<dl>{{range .Stories}}
+<dt><a href="http://{{.Name}}.localhost:{{$.Port}}/">{{.Name}}</a></dt><dd>{{.About}}</dd>{{end}}
+</dl></html>
+`))
+
+// shelf is a read model that never changes.
+type shelf struct{ o fleet.Overview }
+
+func (s shelf) Overview(context.Context) (fleet.Overview, error) { return s.o, nil }
+
+// nothing takes wishes and forgets them.
+type nothing struct{}
+
+func (nothing) MergeAndDeploy(context.Context, fleet.Actor, int64, string) error { return nil }
+
+// reader is signed in with one role, or not at all.
+type reader struct{ role string }
+
+var alice = fleet.Actor{ID: 1, Login: "alice", Type: "User"}
+
+func (r reader) Session(context.Context, string) (fleet.Actor, string, error) {
+	if r.role == "" {
+		return fleet.Actor{}, "", dashboard.ErrSignedOut
+	}
+	return alice, r.role, nil
+}
+
+func (r reader) Login(context.Context, string) (string, fleet.Actor, string, error) {
+	return "", fleet.Actor{}, "", dashboard.ErrSignedOut
+}
+
+func (r reader) Logout(context.Context, string) error { return nil }

@@ -1,0 +1,103 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"html"
+	"slices"
+
+	"github.com/a-h/templ"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// board is one rendering of everything live: fixed regions, each a list of parts.
+type board []region
+
+// region is an element of the page whose children are live.
+type region struct {
+	id    string
+	parts []part
+}
+
+// part is one child of a region, compared and sent as a whole.
+type part struct {
+	id   string
+	html []byte
+}
+
+// liveRegion is a region before it is rendered.
+type liveRegion struct {
+	id    string
+	parts []live
+}
+
+// live is a part before it is rendered.
+type live struct {
+	id        string
+	component templ.Component
+}
+
+// render renders everything live of o.
+func (d *Dashboard) render(ctx context.Context, o fleet.Overview) (board, error) {
+	var b board
+	for _, r := range d.scene(o).regions() {
+		out := region{id: r.id}
+		for _, l := range r.parts {
+			var buf bytes.Buffer
+			if err := l.component.Render(ctx, &buf); err != nil {
+				return nil, fmt.Errorf("render %s: %w", l.id, err)
+			}
+			out.parts = append(out.parts, part{id: l.id, html: buf.Bytes()})
+		}
+		b = append(b, out)
+	}
+	return b, nil
+}
+
+// html is the content of one region, for the first page.
+func (b board) html(id string) string {
+	for _, r := range b {
+		if r.id == id {
+			return string(r.html())
+		}
+	}
+	return ""
+}
+
+func (r region) html() []byte {
+	var buf bytes.Buffer
+	for _, p := range r.parts {
+		buf.Write(p.html)
+	}
+	return buf.Bytes()
+}
+
+// since is the patch that turns old into b: single parts where a region still has
+// the same ones in the same order, whole regions where it has not.
+func (b board) since(old board) []byte {
+	var buf bytes.Buffer
+	for i, r := range b {
+		if i >= len(old) || !slices.EqualFunc(r.parts, old[i].parts, func(x, y part) bool { return x.id == y.id }) {
+			swap(&buf, r.id, "innerMorph", r.html())
+			continue
+		}
+		for j, p := range r.parts {
+			if !bytes.Equal(p.html, old[i].parts[j].html) {
+				swap(&buf, p.id, "outerMorph", p.html)
+			}
+		}
+	}
+	return buf.Bytes()
+}
+
+// snapshot is the patch that turns any page into b.
+func (b board) snapshot() []byte { return b.since(nil) }
+
+// swap appends one instruction in htmx's words.
+func swap(buf *bytes.Buffer, id, how string, content []byte) {
+	fmt.Fprintf(buf, `<hx-partial hx-target="#%s" hx-swap="%s">`, html.EscapeString(id), how)
+	buf.Write(content)
+	buf.WriteString("</hx-partial>\n")
+}

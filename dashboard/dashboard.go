@@ -1,0 +1,167 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// Views is where the pages come from.
+type Views interface {
+	// Overview returns one consistent snapshot, already described: compartments,
+	// progress and headlines are filled.
+	Overview(ctx context.Context) (fleet.Overview, error)
+}
+
+// Actions is what a person may ask for. Each is recorded before it returns and
+// carried out later; asking twice is the same as asking once.
+type Actions interface {
+	// MergeAndDeploy asks to merge update id at exactly headSHA and to roll the
+	// result out. It fails with [ErrHeadMoved] when the pull request has another
+	// head by now, and with a [Refused] for every other reason meant for people.
+	MergeAndDeploy(ctx context.Context, actor fleet.Actor, id int64, headSHA string) error
+}
+
+// ErrHeadMoved says that a pull request is no longer what the person saw.
+var ErrHeadMoved = errors.New("the pull request changed since you looked")
+
+// Refused is an error whose text is meant for the person who pressed the button.
+type Refused string
+
+func (r Refused) Error() string { return string(r) }
+
+// Experiment is a button of the demo, e.g. one that opens another update.
+type Experiment struct {
+	ID    string // of its address, [a-z0-9-]
+	Label string
+	About string
+	Run   func(context.Context) error
+}
+
+// Config is what a dashboard needs. Views, Actions, Sessions and Now must be set.
+type Config struct {
+	Views    Views
+	Actions  Actions
+	Sessions Sessions
+	// Listen calls changed whenever something visible was committed, until ctx ends.
+	Listen func(ctx context.Context, changed func()) error
+	Now    func() time.Time
+
+	Build     string // revision of this program; a page of another build is told to reload
+	PublicURL string // where people reach the dashboard; decides how cookies are set
+	WebURL    string // GitHub's pages; https://github.com when empty
+	Log       zerolog.Logger
+
+	Experiments []Experiment // of the demo; none in production
+
+	Batch time.Duration // at most one patch per Batch; 250 ms when zero
+	Beat  time.Duration // how often an open stream proves that it lives; 10 s when zero
+}
+
+// Dashboard serves the pages. Its Run must be running for pages to stay live.
+type Dashboard struct {
+	cfg     Config
+	build   string // Config.Build and the assets' hash
+	handler http.Handler
+	hub     hub
+	dirty   chan struct{} // holds one token: something visible may have changed
+	stopped chan struct{} // closed when Run returns; ends open streams
+	stop    sync.Once
+}
+
+// New checks cfg and prepares the routes.
+func New(cfg Config) (*Dashboard, error) {
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions and Now must be set")
+	}
+	if cfg.Batch == 0 {
+		cfg.Batch = 250 * time.Millisecond
+	}
+	if cfg.Beat == 0 {
+		cfg.Beat = 10 * time.Second
+	}
+	if cfg.WebURL == "" {
+		cfg.WebURL = "https://github.com"
+	}
+	d := &Dashboard{
+		cfg:     cfg,
+		build:   cfg.Build + "+" + assetsHash,
+		dirty:   make(chan struct{}, 1),
+		stopped: make(chan struct{}),
+	}
+	d.hub.clients = map[*client]struct{}{}
+	d.handler = d.routes()
+	return d, nil
+}
+
+// ServeHTTP serves everything of the dashboard.
+func (d *Dashboard) ServeHTTP(w http.ResponseWriter, r *http.Request) { d.handler.ServeHTTP(w, r) }
+
+// Run keeps every open page equal to the read model until ctx ends, then ends
+// the open streams. Call it before the HTTP server is shut down, which waits for
+// them.
+func (d *Dashboard) Run(ctx context.Context) error {
+	defer d.stop.Do(func() { close(d.stopped) })
+	g, ctx := errgroup.WithContext(ctx)
+	if d.cfg.Listen != nil {
+		g.Go(func() error {
+			if err := d.cfg.Listen(ctx, d.wake); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("listen for visible changes: %w", err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error { d.publish(ctx); return nil })
+	return g.Wait()
+}
+
+// wake says that something visible may have changed.
+func (d *Dashboard) wake() {
+	select {
+	case d.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (d *Dashboard) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /{$}", d.signedIn(d.fleetPage))
+	mux.Handle("GET /events", http.HandlerFunc(d.events))
+	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.merge))
+	mux.Handle("POST /experiments/{id}", d.signedIn(d.experiment))
+	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
+	mux.Handle("POST /login", http.HandlerFunc(d.login))
+	mux.Handle("POST /logout", http.HandlerFunc(d.logout))
+	mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(serveAsset))
+	// Cross-origin posts are refused for every route, also those added later.
+	return secured(http.NewCrossOriginProtection().Handler(mux))
+}
+
+// policy is the Content-Security-Policy of every page: nothing inline, nothing
+// from elsewhere, nothing evaluated.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
+	"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// secured sets the headers that every answer carries and bounds what is read.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "DENY")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		next.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,128 @@
+package dashboard
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/a-h/templ"
+)
+
+// page is what every page carries for r.
+func (d *Dashboard) page(r *http.Request) page {
+	p := page{Build: d.build, Now: d.cfg.Now().UnixMilli()}
+	if c, err := r.Cookie("theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
+		p.Theme = c.Value
+	}
+	return p
+}
+
+// asked are the answers to posts without script, which come back by a redirect.
+var asked = map[string]string{
+	"merge":      "Recorded. NixFleet merges this pull request as soon as every condition that can’t be overridden holds.",
+	"experiment": "Started. Watch the updates on this page.",
+}
+
+func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visitor) {
+	if err := d.refresh(r.Context()); err != nil {
+		d.cfg.Log.Error().Err(err).Msg("read the fleet")
+		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The fleet could not be read, because the database did not answer. Hosts and rollouts are not affected; try again."})
+		return
+	}
+	p := d.page(r)
+	p.Who, p.Live = who, true
+	v := fleetView{Page: p, Board: d.hub.newest(), Notice: notice{Text: asked[r.URL.Query().Get("asked")]}}
+	if who.mayAct() {
+		v.Experiments = d.cfg.Experiments
+	}
+	d.show(w, r, http.StatusOK, fleetPage(v))
+}
+
+// merge records a person's Merge & Deploy for the head SHA that they saw.
+func (d *Dashboard) merge(w http.ResponseWriter, r *http.Request, who visitor) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	head := r.PostFormValue("head_sha")
+	switch {
+	case err != nil || head == "":
+		d.answer(w, r, notice{Status: http.StatusBadRequest, Text: "The request names no update and head SHA. Reload the page and try again."})
+		return
+	case !who.mayAct():
+		d.answer(w, r, notice{Status: http.StatusForbidden, Text: "Read-only: merging needs the operator role, yours is " + who.role + "."})
+		return
+	case r.PostFormValue("build") != d.build:
+		d.answer(w, r, notice{Status: http.StatusConflict, Text: "The dashboard was updated since this page was loaded. Reload it, look again, then press the button."})
+		return
+	}
+	err = d.cfg.Actions.MergeAndDeploy(r.Context(), who.actor, id, head)
+	var refused Refused
+	switch {
+	case errors.Is(err, ErrHeadMoved):
+		d.answer(w, r, notice{Status: http.StatusConflict, Text: "The pull request changed since you looked, so nothing was merged. Review it again."})
+	case errors.As(err, &refused):
+		d.answer(w, r, notice{Status: http.StatusConflict, Text: refused.Error()})
+	case err != nil:
+		d.cfg.Log.Error().Err(err).Int64("update", id).Str("actor", who.actor.Login).Msg("record Merge & Deploy")
+		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The request could not be recorded, so nothing was merged. Try again."})
+	default:
+		d.cfg.Log.Info().Int64("update", id).Str("head_sha", head).Str("actor", who.actor.Login).Msg("Merge & Deploy asked for")
+		d.wake()
+		d.done(w, r, "merge")
+	}
+}
+
+// experiment runs a button of the demo.
+func (d *Dashboard) experiment(w http.ResponseWriter, r *http.Request, who visitor) {
+	if !who.mayAct() {
+		d.answer(w, r, notice{Status: http.StatusForbidden, Text: "Read-only: this needs the operator role."})
+		return
+	}
+	for _, e := range d.cfg.Experiments {
+		if e.ID != r.PathValue("id") {
+			continue
+		}
+		if err := e.Run(r.Context()); err != nil {
+			d.cfg.Log.Error().Err(err).Str("experiment", e.ID).Msg("run experiment")
+			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: fmt.Sprintf("%s: %v", e.Label, err)})
+			return
+		}
+		d.wake()
+		d.done(w, r, "experiment")
+		return
+	}
+	http.NotFound(w, r)
+}
+
+// done answers a post that was carried out: htmx with a line for the page, a
+// plain form with a redirect, so that reloading does not post again.
+func (d *Dashboard) done(w http.ResponseWriter, r *http.Request, what string) {
+	if r.Header.Get("HX-Request") == "" {
+		http.Redirect(w, r, "/?asked="+what, http.StatusSeeOther)
+		return
+	}
+	d.answer(w, r, notice{Status: http.StatusAccepted, Text: asked[what]})
+}
+
+// answer shows n as a line for htmx, and as a page for everybody else.
+func (d *Dashboard) answer(w http.ResponseWriter, r *http.Request, n notice) {
+	if r.Header.Get("HX-Request") != "" {
+		d.show(w, r, n.Status, noticeLine(n))
+		return
+	}
+	d.show(w, r, n.Status, noticePage(d.page(r), n))
+}
+
+// show renders before it answers, so that a failing template is an error and not
+// half a page.
+func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
+	var buf bytes.Buffer
+	if err := c.Render(r.Context(), &buf); err != nil {
+		d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("render")
+		http.Error(w, "This page could not be rendered.", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(buf.Bytes())
+}

@@ -1,0 +1,193 @@
+package dashboard
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// updateView is one update, ready to show.
+type updateView struct {
+	fleet.Update
+	look     look
+	passed   []fleet.Condition // folded: nothing to see
+	open     []fleet.Condition // to be seen at once, the refused ones first
+	offer    offer
+	asked    bool   // a person's request for this head SHA is on record
+	headURL  string // GitHub's page of the head commit
+	mergeURL string // GitHub's page of the merge commit
+	repo     string
+	build    string // a post of another build's page is refused
+}
+
+// offer is what Merge & Deploy would do, or why it can't be pressed.
+type offer struct {
+	possible  bool
+	why       string            // why not, in plain words
+	method    string            // how the pull request is merged
+	overrides []fleet.Condition // soft conditions that pressing sets aside
+	waits     []fleet.Condition // hard conditions that are still under way
+	hosts     int
+	offline   []string // of them, those that get it later
+	waves     []fleet.Wave
+	planned   bool // waves are those of the policy
+	parallel  int
+	budget    int // the failure that ends it
+	onFailure string
+}
+
+func (s scene) update(u fleet.Update) updateView {
+	v := updateView{Update: u, look: updateLook(u.State), repo: u.Repo.FullName(), build: s.build}
+	for _, c := range u.Verdict.Conditions {
+		if c.Outcome == fleet.Passed || c.Outcome == fleet.Off {
+			v.passed = append(v.passed, c)
+		} else {
+			v.open = append(v.open, c)
+		}
+	}
+	rank := map[fleet.Outcome]int{fleet.Refused: 0, fleet.Unread: 1, fleet.Waiting: 2}
+	slices.SortStableFunc(v.open, func(a, b fleet.Condition) int {
+		return cmp.Compare(rank[a.Outcome], rank[b.Outcome])
+	})
+	v.asked = u.Request != nil && u.Request.HeadSHA == u.HeadSHA
+	v.offer = s.offer(u, v.asked)
+	v.headURL = s.commitURL(u.Repo.ID, u.HeadSHA)
+	v.mergeURL = s.commitURL(u.Repo.ID, u.MergeSHA)
+	return v
+}
+
+func (s scene) offer(u fleet.Update, asked bool) offer {
+	f := offer{method: "squash"}
+	var stops []string
+	for _, c := range u.Verdict.Conditions {
+		switch {
+		case c.Outcome == fleet.Passed || c.Outcome == fleet.Off || c.ID == "auto_merge":
+			// Pressing is what fulfils auto_merge: nothing is set aside by it.
+		case c.Soft && c.Outcome != fleet.Unread:
+			f.overrides = append(f.overrides, c)
+		case c.Outcome == fleet.Waiting:
+			f.waits = append(f.waits, c)
+		default:
+			stops = append(stops, c.Title)
+		}
+	}
+	s.plan(u.Repo.ID, &f)
+	switch {
+	case !u.State.Open() || u.State == fleet.UpdateMerging:
+		f.why = "The merge is under way."
+	case asked:
+		f.why = "Already asked for."
+	case u.State == fleet.UpdateObserved || len(u.Verdict.Conditions) == 0 || u.Verdict.HeadSHA != u.HeadSHA:
+		f.why = "NixFleet is still looking at this pull request."
+	case len(stops) > 0:
+		f.why = "NixFleet can't merge this: " + strings.Join(stops, "; ") + ". Nobody can override this here."
+	case u.State == fleet.UpdateBlocked && len(f.overrides) == 0, u.State == fleet.UpdateFailing, u.State == fleet.UpdateConflict:
+		f.why = "NixFleet can't merge this: " + cmp.Or(u.Verdict.Headline, "see the conditions") + " Nobody can override this here."
+	default:
+		f.possible = true
+	}
+	return f
+}
+
+// plan fills in who would get the result, in which order.
+func (s scene) plan(repoID int64, f *offer) {
+	var hosts []fleet.Host
+	for _, h := range s.o.Hosts {
+		if h.Host.RepoID == repoID && h.Host.RevokedAt.IsZero() {
+			hosts = append(hosts, h.Host)
+		}
+	}
+	if p := s.repos[repoID].Policy; p != nil {
+		f.method = cmp.Or(p.Updates.AutoMerge.Method, f.method)
+		plan, _, err := fleet.MakePlan(p.Deploy, hosts)
+		if err == nil {
+			f.planned, f.waves, f.parallel = true, plan.Waves, plan.MaxParallel
+			f.budget, f.onFailure = plan.MaxFailures, plan.OnFailure
+		}
+	}
+	if !f.planned {
+		var names []string
+		for _, h := range hosts {
+			if !h.EnrolledAt.IsZero() && (h.Mode == "" || h.Mode == "fleet") {
+				names = append(names, h.Name)
+			}
+		}
+		f.waves = []fleet.Wave{{Name: "hosts", Hosts: names}}
+	}
+	for _, w := range f.waves {
+		f.hosts += len(w.Hosts)
+		for _, name := range w.Hosts {
+			if !s.online[name] {
+				f.offline = append(f.offline, name)
+			}
+		}
+	}
+}
+
+// confirm is the label of the button that does it.
+func (f offer) confirm() string {
+	if f.hosts == 0 {
+		return "Merge"
+	}
+	return "Merge & deploy to " + plural(f.hosts, "host", "hosts")
+}
+
+// stopRule says what a failure does.
+func (f offer) stopRule() string {
+	var what string
+	switch f.onFailure {
+	case "rollback":
+		what = "switches every host of the rollout back"
+	case "revert_pr":
+		what = "stops the rollout and opens a pull request that reverts the merge"
+	default:
+		what = "stops the rollout; hosts that have switched stay switched"
+	}
+	if f.budget <= 1 {
+		return "The first failure " + what + "."
+	}
+	return fmt.Sprintf("Failure number %d %s.", f.budget, what)
+}
+
+// moved says how far an input's date moves, e.g. "+7 d".
+func moved(c fleet.InputChange) string {
+	if c.FromDate.IsZero() || c.ToDate.IsZero() {
+		return ""
+	}
+	by := c.ToDate.Sub(c.FromDate)
+	if days := int(by / (24 * time.Hour)); days != 0 {
+		return fmt.Sprintf("%+d d", days)
+	}
+	return fmt.Sprintf("%+d h", int(by/time.Hour))
+}
+
+// day writes a date as people do, with the year only where it is not this one.
+func (v updateView) day(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	if y := v.Verdict.At.UTC().Year(); y != t.UTC().Year() && !v.Verdict.At.IsZero() {
+		return t.UTC().Format("2 Jan 2006")
+	}
+	return t.UTC().Format("2 Jan")
+}
+
+// tally and fold count the conditions, and offer to show those that are folded.
+func (v updateView) tally() string {
+	all := len(v.passed) + len(v.open)
+	if len(v.open) == 0 {
+		return "All " + plural(all, "condition holds", "conditions hold")
+	}
+	return fmt.Sprintf("%d of %s hold", len(v.passed), plural(all, "condition", "conditions"))
+}
+
+func (v updateView) fold() string {
+	if len(v.open) == 0 {
+		return "Show them"
+	}
+	return fmt.Sprintf("Show the %d that hold", len(v.passed))
+}

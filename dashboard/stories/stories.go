@@ -1,0 +1,95 @@
+package stories
+
+import (
+	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// Story is one state of the page.
+type Story struct {
+	Name     string // for addresses and files
+	About    string
+	Overview fleet.Overview
+	Role     string // of the person who looks; empty: nobody is signed in
+	Broken   bool   // the stream ends at once: the page turns stale
+}
+
+// All tells every story as of now.
+func All(now time.Time) []Story {
+	b := book{now: now}
+	out := []Story{
+		{Name: "empty", About: "Nothing yet: no repository, no host.", Overview: fleet.Overview{At: now}},
+		{Name: "no-hosts", About: "A repository, but no host has enrolled.", Overview: b.fleet(nil)},
+		{Name: "idle", About: "Nine hosts, nothing to do.", Overview: b.fleet(b.nine())},
+		{Name: "attention", About: "Hosts that are behind, failed to build, or run an old agent.", Overview: b.fleet(b.troubled())},
+		{Name: "offline", About: "Hosts that sleep keep their last facts, dimmed, with their age.", Overview: b.fleet(b.sleeping())},
+		{Name: "policy", About: "The policy file is broken.", Overview: b.brokenPolicy()},
+	}
+	for _, u := range b.updateStories() {
+		out = append(out, Story{Name: u.name, About: u.about, Overview: b.fleet(b.nine(), u.update)})
+	}
+	out = append(out, b.rolloutStories()...)
+	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
+	out = append(out, viewer,
+		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
+		Story{Name: "login", About: "Nobody is signed in.", Role: "none", Overview: fleet.Overview{At: now}})
+	for i := range out {
+		switch out[i].Role {
+		case "":
+			out[i].Role = "operator"
+		case "none":
+			out[i].Role = ""
+		}
+	}
+	return out
+}
+
+// book builds the parts of stories as of one moment.
+type book struct{ now time.Time }
+
+// Commits that stories speak of.
+const (
+	head    = "def4567ab89cd01ef23456789abcdef0123456a1" // of the default branch
+	before  = "4c1d9e07b2a35f6c8d0e1f2a3b4c5d6e7f809112"
+	pull    = "9f8e7d6c5b4a39281706f5e4d3c2b1a098765432" // of the update
+	agent   = "2.1.0"
+	storage = "/nix/store/"
+)
+
+func (b book) ago(d time.Duration) time.Time { return b.now.Add(-d) }
+
+func (b book) repo() fleet.Repo {
+	return fleet.Repo{ID: 1, Installation: 7, Owner: "aurora", Name: "nixcfg", DefaultBranch: "main"}
+}
+
+func (b book) policy() *fleet.Policy {
+	p := fleet.DefaultPolicy()
+	p.Deploy.Waves = []fleet.WavePolicy{
+		{Name: "canary", Hosts: "tag:canary", Soak: 10 * time.Minute},
+		{Name: "half", Hosts: "50%"},
+		{Name: "rest", Hosts: "all"},
+	}
+	p.Deploy.MaxParallel = 3
+	return &p
+}
+
+// fleet is a described overview.
+func (b book) fleet(hosts []fleet.Host, updates ...fleet.Update) fleet.Overview {
+	o := fleet.Overview{
+		At:      b.now,
+		Repos:   []fleet.RepoView{{Repo: b.repo(), HeadSHA: head, HeadAt: b.ago(2 * time.Minute), Policy: b.policy()}},
+		Updates: updates,
+	}
+	for _, h := range hosts {
+		o.Hosts = append(o.Hosts, fleet.HostView{Host: h})
+	}
+	fleet.Describe(&o, agent)
+	return o
+}
+
+func (b book) brokenPolicy() fleet.Overview {
+	o := b.fleet(b.nine())
+	o.Repos[0].PolicyError = ".github/nixfleet.yml:7:18: updates.auto_merge.hold: \"1 hour\" is not a duration; write 1h, 30m or 2d"
+	return o
+}
