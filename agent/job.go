@@ -49,7 +49,8 @@ type job struct {
 
 // started is the supervisor's mark that it is about to change the host.
 type started struct {
-	At int64 `json:"at"` // Unix milliseconds
+	PID int   `json:"pid"` // of the supervisor
+	At  int64 `json:"at"`  // Unix milliseconds
 }
 
 // activated is how the activation of the target ended.

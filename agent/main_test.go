@@ -24,6 +24,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if len(os.Args) == 3 && os.Args[1] == "agent" {
+		if err := serveForTest(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	dir, err := os.MkdirTemp("", "nixfleet-agent-")
 	if err == nil && !missing("nix", "nix-env", "git") {
 		nixEnv, err = privateStore(dir)
@@ -41,6 +48,15 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// serveForTest is an agent in a process of its own, to be killed.
+func serveForTest(dir string) error {
+	id, err := LoadIdentity(filepath.Join(dir, "state"))
+	if err != nil {
+		return err
+	}
+	return Serve(context.Background(), id, hostConfig(dir))
 }
 
 func missing(programs ...string) bool {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -102,7 +103,8 @@ type system struct {
 
 // The activation leaves a trace for every run, and waits while a file is there.
 const flakeText = `{
-  outputs = { self }: { nixosConfigurations.web1.config.system.build.toplevel = derivation {
+  inputs.nixpkgs.url = "github:a/b";
+  outputs = { self, ... }: { nixosConfigurations.web1.config.system.build.toplevel = derivation {
     name = "nixos-system-web1"; system = builtins.currentSystem or "x86_64-linux"; builder = "/bin/sh";
     args = [ "-c" ''
       PATH=/usr/bin:/bin
@@ -132,9 +134,13 @@ func (r *rig) commit(s system) string {
 	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit)
 	text = strings.Replace(text, `builtins.currentSystem or "x86_64-linux"`, `"`+nixSystem()+`"`, 1)
 	if s.broken {
-		text = "{ outputs = { self }: { }; }\n"
+		text = "{ inputs.nixpkgs.url = \"github:a/b\"; outputs = { ... }: { }; }\n"
 	}
 	if err := os.WriteFile(filepath.Join(r.repo, "flake.nix"), []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	const lock = `{"nodes":{"nixpkgs":{"locked":{"lastModified":1700000000,"narHash":"sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=","owner":"a","repo":"b","rev":"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa","type":"github"},"original":{"owner":"a","repo":"b","type":"github"}},"root":{"inputs":{"nixpkgs":"nixpkgs"}}},"root":"root","version":7}`
+	if err := os.WriteFile(filepath.Join(r.repo, "flake.lock"), []byte(lock), 0o644); err != nil {
 		r.t.Fatal(err)
 	}
 	r.git("add", ".")
@@ -144,14 +150,22 @@ func (r *rig) commit(s system) string {
 
 func (r *rig) path(elem ...string) string { return filepath.Join(append([]string{r.dir}, elem...)...) }
 
-func (r *rig) config(link Link) Config {
+// hostConfig is that of a host whose every place is below dir.
+func hostConfig(dir string) Config {
+	at := func(elem ...string) string { return filepath.Join(append([]string{dir}, elem...)...) }
 	return Config{
-		StateDir: r.path("state"),
-		Paths:    Paths{Profile: r.path("profiles", "system"), Current: r.path("current"), Booted: r.path("booted"), Store: r.dir},
+		StateDir: at("state"),
+		Paths:    Paths{Profile: at("profiles", "system"), Current: at("current"), Booted: at("booted"), Store: dir},
 		Nix:      Nix{Env: nixEnv}, Git: Git{Protocols: []string{"file"}},
-		Link: link, FreshRoundTrip: func(ctx context.Context) error { return r.freshNow()(ctx) },
-		IdleBeat: 200 * time.Millisecond, BusyBeat: 50 * time.Millisecond, Log: bustest.Log(r.t),
+		IdleBeat: 200 * time.Millisecond, BusyBeat: 50 * time.Millisecond,
 	}
+}
+
+func (r *rig) config(link Link) Config {
+	c := hostConfig(r.dir)
+	c.Link, c.Log = link, bustest.Log(r.t)
+	c.FreshRoundTrip = func(ctx context.Context) error { return r.freshNow()(ctx) }
+	return c
 }
 
 func (r *rig) freshNow() func(context.Context) error {
@@ -200,6 +214,29 @@ func (r *rig) start() (stop func()) {
 	stop = func() { cancel(); <-done; link.Close() }
 	r.t.Cleanup(stop)
 	return stop
+}
+
+// spawn runs an agent in a process of its own; kill ends it as a crash would.
+func (r *rig) spawn() (kill func()) {
+	r.t.Helper()
+	id := Identity{EnrollReply: agentbus.EnrollReply{
+		Fleet: r.host.Fleet, Host: r.host.Host, JWT: r.host.UserJWT, URLs: r.host.URLs, OrderKeys: r.host.OrderKeys,
+	}}
+	if err := os.MkdirAll(r.path("state"), 0o700); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := errors.Join(writeJSON(r.path("state", identityFile), id), writeFile(r.path("state", seedFile), r.host.Seed, 0o600)); err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "agent", r.dir)
+	cmd.Env = environ(nixEnv...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	kill = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	r.t.Cleanup(kill)
+	return kill
 }
 
 // send gives the host an order and returns it as it was sent.

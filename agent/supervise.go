@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -25,8 +26,13 @@ const (
 //
 // It may be run again on the same job, whatever became of the first run: the
 // target is activated at most once, an activation that was cut short is undone,
-// and going back can be repeated.
+// and going back can be repeated. It does not end at signals: half way through a
+// switch is the one place not to stop at, and the job's own limits bound it.
 func Supervise(ctx context.Context, path string) error {
+	// Caught rather than ignored, so that what it runs still hears them.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
 	s := supervisor{dir: jobDir(filepath.Dir(path)), now: time.Now}
 	if _, err := s.dir.read(jobFile, &s.job); err != nil {
 		return fmt.Errorf("supervise switch: %w", err)
@@ -111,7 +117,7 @@ func (s supervisor) carryOut(ctx context.Context) (outcome, error) {
 
 // activate makes the target the running system, once.
 func (s supervisor) activate(ctx context.Context) (activated, error) {
-	if err := writeJSON(s.dir.path(startedFile), started{At: s.now().UnixMilli()}); err != nil {
+	if err := writeJSON(s.dir.path(startedFile), started{PID: os.Getpid(), At: s.now().UnixMilli()}); err != nil {
 		return activated{}, err
 	}
 	act := activated{}
