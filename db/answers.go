@@ -1,0 +1,334 @@
+package db
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// answersCursor names the cursor that RecordAnswers moves.
+const answersCursor = "answers"
+
+// AnswerRow is one answer of one host, as the bus delivered it.
+type AnswerRow struct {
+	StreamSeq uint64 // its place in the bus' stream
+	Host      string // from the subject that the broker guards
+	Order     string
+	Gen       uint64
+	Seq       uint32 // counts from 1 within the order
+	Step      string
+	At        time.Time // the host's clock
+	Failure   *fleet.HostError
+	Facts     *fleet.HostFacts // what the host saw after the step
+	Raw       []byte           // the answer as it was sent
+}
+
+// Confirmed tells a host up to where its answers to an order need not be repeated.
+type Confirmed struct {
+	Host  string
+	Order string
+	Seq   uint32
+}
+
+// answerEvents are the steps that move a host: the words of its answers. The
+// other events of the table are for the server alone to raise.
+var answerEvents = map[string]fleet.HostEvent{
+	"received":   fleet.HostSaysReceived,
+	"fetching":   fleet.HostSaysFetching,
+	"building":   fleet.HostSaysBuilding,
+	"switching":  fleet.HostSaysSwitching,
+	"verifying":  fleet.HostSaysVerifying,
+	"healthy":    fleet.HostSaysHealthy,
+	"failed":     fleet.HostSaysFailed,
+	"reverted":   fleet.HostSaysReverted,
+	"refused":    fleet.HostSaysRefused,
+	"superseded": fleet.HostSaysSuperseded,
+	"cancelled":  fleet.HostSaysCancelled,
+}
+
+// Cursor returns how far a stream has been recorded; 0 means not at all.
+func (d *DB) Cursor(ctx context.Context, name string) (uint64, error) {
+	seq, err := value[int64](ctx, d.pool, `select coalesce((select seq from cursors where name = @name), 0)`, args{"name": name})
+	if err != nil {
+		return 0, fmt.Errorf("read cursor %s: %w", name, err)
+	}
+	return uint64(seq), nil
+}
+
+// ResetCursor puts a cursor back, for a stream that was lost and begins anew.
+func (d *DB) ResetCursor(ctx context.Context, name string, seq uint64) error {
+	_, err := d.pool.Exec(ctx, `
+		insert into cursors (name, seq) values (@name, @seq) on conflict (name) do update set seq = excluded.seq`,
+		args{"name": name, "seq": int64(seq)})
+	if err != nil {
+		return fmt.Errorf("reset cursor %s: %w", name, err)
+	}
+	return nil
+}
+
+// RecordAnswers stores a batch of answers in one transaction: the answers
+// themselves, the state of their orders and of the hosts in their rollouts, the
+// facts that came along, and the cursor. An answer that was recorded before, or
+// comes late, changes nothing. Every answer is confirmed, also one to an order
+// that we do not know or that is another host's: repeating it would not help.
+func (d *DB) RecordAnswers(ctx context.Context, rows []AnswerRow, now time.Time) ([]Confirmed, error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	err := d.tx(ctx, func(tx pgx.Tx) error { return d.recordAnswers(ctx, tx, rows, now) })
+	if err != nil {
+		return nil, fmt.Errorf("record %d answers: %w", len(rows), err)
+	}
+	return confirmed(rows), nil
+}
+
+func confirmed(rows []AnswerRow) []Confirmed {
+	type order struct{ host, id string }
+	at := make(map[order]int, len(rows))
+	var list []Confirmed
+	for _, r := range rows {
+		i, ok := at[order{r.Host, r.Order}]
+		if !ok {
+			at[order{r.Host, r.Order}] = len(list)
+			list = append(list, Confirmed{r.Host, r.Order, r.Seq})
+			continue
+		}
+		list[i].Seq = max(list[i].Seq, r.Seq)
+	}
+	return list
+}
+
+// recordAnswers takes two round trips however large the batch is: one to lock
+// and read what the answers are about, one to write what follows.
+func (d *DB) recordAnswers(ctx context.Context, tx pgx.Tx, rows []AnswerRow, now time.Time) error {
+	known, err := readAnswered(ctx, tx, rows, now)
+	if err != nil {
+		return err
+	}
+	b := &answerBatch{now: now, known: known}
+	for _, r := range rows {
+		b.add(r)
+	}
+	return tx.SendBatch(ctx, b.statements(d.channel)).Close()
+}
+
+// answeredRow is an order and the host's place in its rollout.
+type answeredRow struct {
+	ID        string
+	Host      string
+	Gen       int64
+	RolloutID string
+	State     fleet.HostState
+	Progress  fleet.HostState // empty where the rollout's host works on another order
+	Since     time.Time
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+// readAnswered locks, in the order that everybody keeps, the rollouts (which also
+// makes them due), their hosts, and the orders.
+func readAnswered(ctx context.Context, tx pgx.Tx, rows []AnswerRow, now time.Time) (map[string]*answered, error) {
+	ids := make([]string, 0, len(rows))
+	for _, r := range rows {
+		ids = append(ids, r.Order)
+	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	var b pgx.Batch
+	b.Queue(`
+		with locked as materialized (
+			select id from rollouts where id in (select rollout_id from orders where id = any(@ids)) order by id for no key update
+		)
+		update rollouts r set wake = wake + 1, due_at = least(due_at, @now) from locked where r.id = locked.id`,
+		args{"ids": ids, "now": now})
+	var known map[string]*answered
+	b.Queue(`
+		select o.id, o.host, o.gen, coalesce(o.rollout_id, '') as rollout_id, o.state,
+			coalesce(p.state, '') as progress, p.since, p.started_at, p.ended_at
+		from orders o
+		left join rollout_hosts p on p.rollout_id = o.rollout_id and p.host = o.host and p.order_id = o.id
+		where o.id = any(@ids)
+		order by o.id for no key update of o`, args{"ids": ids}).Query(func(found pgx.Rows) error {
+		orders, err := pgx.CollectRows(found, pgx.RowToStructByName[answeredRow])
+		known = make(map[string]*answered, len(orders))
+		for _, o := range orders {
+			known[o.ID] = newAnswered(o)
+		}
+		return err
+	})
+	return known, tx.SendBatch(ctx, &b).Close()
+}
+
+// answered is an order while the answers to it are applied one after the other.
+type answered struct {
+	row      answeredRow
+	state    fleet.HostState    // of the order
+	progress fleet.HostProgress // in the rollout
+	failure  *fleet.HostError
+	facts    *fleet.HostFacts
+}
+
+func newAnswered(r answeredRow) *answered {
+	return &answered{row: r, state: r.State, progress: fleet.HostProgress{
+		Host: r.Host, State: r.Progress, Since: r.Since, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+	}}
+}
+
+// answerBatch gathers what a batch of answers writes.
+type answerBatch struct {
+	now    time.Time
+	known  map[string]*answered
+	stored []AnswerRow
+	cursor uint64
+}
+
+// add applies one answer. One that names another host's order, or another
+// generation, is none of that order's.
+func (b *answerBatch) add(r AnswerRow) {
+	b.cursor = max(b.cursor, r.StreamSeq)
+	o, ok := b.known[r.Order]
+	if !ok || o.row.Host != r.Host || uint64(o.row.Gen) != r.Gen {
+		return
+	}
+	b.stored = append(b.stored, r)
+	if r.Facts != nil && (o.facts == nil || !r.Facts.At.Before(o.facts.At)) {
+		o.facts = r.Facts
+	}
+	event, ok := answerEvents[r.Step]
+	if !ok {
+		return
+	}
+	to := fleet.NextHostState(o.state, event)
+	if to != o.state && to.Terminal() && r.Failure != nil {
+		o.failure = r.Failure
+	}
+	o.state = to
+	if o.progress.State != "" {
+		was := o.progress.State
+		o.progress = o.progress.After(event, b.now)
+		if was != o.progress.State && o.progress.State.Terminal() {
+			o.progress.Failure = r.Failure
+		}
+	}
+}
+
+func (b *answerBatch) statements(channel string) *pgx.Batch {
+	var batch pgx.Batch
+	var orders, hosts []*answered
+	for _, o := range b.known {
+		if o.state != o.row.State {
+			orders = append(orders, o)
+		}
+		if o.progress.State != o.row.Progress {
+			hosts = append(hosts, o)
+		}
+	}
+	byID := func(x, y *answered) int { return cmp.Compare(x.row.ID, y.row.ID) }
+	slices.SortFunc(orders, byID)
+	slices.SortFunc(hosts, byID)
+	if len(hosts) > 0 {
+		queueProgress(&batch, hosts)
+	}
+	b.queueFacts(&batch)
+	if len(orders) > 0 {
+		b.queueOrders(&batch, orders)
+	}
+	if len(b.stored) > 0 {
+		b.queueAnswers(&batch)
+		batch.Queue(`select pg_notify(@channel, '')`, args{"channel": channel})
+	}
+	batch.Queue(`
+		insert into cursors (name, seq) values (@name, @seq)
+		on conflict (name) do update set seq = greatest(cursors.seq, excluded.seq)`,
+		args{"name": answersCursor, "seq": int64(b.cursor)})
+	return &batch
+}
+
+func queueProgress(batch *pgx.Batch, hosts []*answered) {
+	list := make([]fleet.HostProgress, len(hosts))
+	rollouts := make([]string, len(hosts))
+	for i, o := range hosts {
+		list[i], rollouts[i] = o.progress, o.row.RolloutID
+	}
+	a := progressArgs("", list)
+	batch.Queue(`
+		update rollout_hosts h set state = c.state, since = c.since, started_at = c.started_at, ended_at = c.ended_at,
+			failure = coalesce(c.failure, h.failure)
+		from unnest(@rollouts::text[], @host::text[], @state::text[], @since::timestamptz[], @started::timestamptz[],
+			@ended::timestamptz[], @failure::jsonb[]) c (rollout_id, host, state, since, started_at, ended_at, failure)
+		where h.rollout_id = c.rollout_id and h.host = c.host`,
+		args{
+			"rollouts": rollouts, "host": a["host"], "state": a["state"], "since": a["since"],
+			"started": a["started"], "ended": a["ended"], "failure": a["failure"],
+		})
+}
+
+func (b *answerBatch) queueOrders(batch *pgx.Batch, orders []*answered) {
+	n := len(orders)
+	ids, states, failure, ended := make([]string, n), make([]string, n), make([]*fleet.HostError, n), make([]time.Time, n)
+	var events []Event
+	for i, o := range orders {
+		ids[i], states[i], failure[i] = o.row.ID, string(o.state), o.failure
+		if !o.state.Terminal() {
+			continue
+		}
+		ended[i] = b.now
+		e := Event{At: b.now, Actor: "host:" + o.row.Host, Kind: "order." + string(o.state), Subject: "order/" + o.row.ID,
+			Detail: map[string]any{"host": o.row.Host, "rollout": o.row.RolloutID}}
+		if o.failure != nil {
+			e.Reason = o.failure.Message
+		}
+		events = append(events, e)
+	}
+	batch.Queue(`
+		update orders o set state = c.state, failure = c.failure, ended_at = c.ended_at
+		from unnest(@ids::text[], @states::text[], @failure::jsonb[], @ended::timestamptz[]) c (id, state, failure, ended_at)
+		where o.id = c.id`,
+		args{"ids": ids, "states": states, "failure": failures(failure), "ended": ended})
+	if len(events) > 0 {
+		sql, a := rememberAll(events)
+		batch.Queue(sql, a)
+	}
+}
+
+func (b *answerBatch) queueAnswers(batch *pgx.Batch) {
+	n := len(b.stored)
+	orders, seqs, steps, at, raw := make([]string, n), make([]int64, n), make([]string, n), make([]time.Time, n), make([][]byte, n)
+	for i, r := range b.stored {
+		orders[i], seqs[i], steps[i], at[i], raw[i] = r.Order, int64(r.Seq), r.Step, storableTime(r.At), nonNil(r.Raw)
+	}
+	batch.Queue(`
+		insert into answers (order_id, seq, step, at, recorded, raw)
+		select c.order_id, c.seq, c.step, c.at, @now, c.raw
+		from unnest(@orders::text[], @seqs::bigint[], @steps::text[], @at::timestamptz[], @raw::bytea[]) c (order_id, seq, step, at, raw)
+		on conflict do nothing`,
+		args{"orders": orders, "seqs": seqs, "steps": steps, "at": at, "raw": raw, "now": b.now})
+}
+
+// storableTime bounds a host's clock to what Postgres and people can read.
+func storableTime(t time.Time) time.Time {
+	if t.Year() < 1970 || t.Year() > 9999 {
+		return time.Unix(0, 0)
+	}
+	return t
+}
+
+func (b *answerBatch) queueFacts(batch *pgx.Batch) {
+	beats := map[string]Beat{}
+	for _, r := range b.stored {
+		beat := beats[r.Host]
+		beat.Host, beat.At = r.Host, b.now // an answer is a sign of life
+		if o := b.known[r.Order]; o.facts != nil {
+			beat.Facts = *o.facts
+		}
+		beats[r.Host] = beat
+	}
+	if len(beats) > 0 {
+		queueBeats(batch, beats)
+	}
+}

@@ -1,0 +1,174 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// hostRow is a host as it is read, see hostColumns.
+type hostRow struct {
+	ID         int64
+	RepoID     int64
+	Name       string
+	Attr       string
+	Tags       []string
+	Mode       string
+	EnrolledAt time.Time
+	RevokedAt  time.Time
+	LastSeen   time.Time
+	LastGen    int64
+	Facts      fleet.HostFacts
+}
+
+const hostColumns = `h.id, coalesce(h.repo_id, 0) as repo_id, h.name, h.attr, h.tags, h.mode, h.enrolled_at, h.revoked_at,
+	h.last_seen, h.last_gen, h.facts`
+
+func (r hostRow) host() fleet.Host {
+	return fleet.Host{
+		ID: r.ID, RepoID: r.RepoID, Name: r.Name, Attr: r.Attr, Tags: r.Tags, Mode: r.Mode, EnrolledAt: r.EnrolledAt,
+		RevokedAt: r.RevokedAt, LastSeen: r.LastSeen, LastGen: uint64(r.LastGen), Facts: r.Facts,
+	}
+}
+
+// CreateHost records a host that may enrol once, until expires, with the token
+// whose hash is given. A host that has not enrolled, or was revoked, gets the new
+// token in place of the old; one that is enrolled is ErrConflict.
+func (d *DB) CreateHost(ctx context.Context, h fleet.Host, tokenHash []byte, expires time.Time) error {
+	if h.Mode == "" {
+		h.Mode = "fleet"
+	}
+	err := guarded(ctx, d.pool, `
+		insert into hosts as known (repo_id, name, attr, tags, mode, token_hash, token_expires)
+		values (nullif(@repo::bigint, 0), @name, @attr, @tags, @mode, @hash, @expires)
+		on conflict (name) do update set repo_id = excluded.repo_id, attr = excluded.attr, tags = excluded.tags,
+			mode = excluded.mode, token_hash = excluded.token_hash, token_expires = excluded.token_expires
+		where known.enrolled_at is null or known.revoked_at is not null`,
+		args{
+			"repo": h.RepoID, "name": h.Name, "attr": h.Attr, "tags": h.Tags, "mode": h.Mode,
+			"hash": tokenHash, "expires": expires,
+		})
+	if errors.Is(err, ErrConflict) {
+		err = fmt.Errorf("%w: it is enrolled already; revoke it first", err)
+	}
+	if err != nil {
+		return fmt.Errorf("create host %s: %w", cleanText(h.Name), err)
+	}
+	return nil
+}
+
+// EnrollHost exchanges a one-time token for a place in the fleet. Enrolling again
+// with the same token and the same key returns the same host, since the first
+// reply may have been lost. A token that is unknown, used, expired or for another
+// host is ErrNotFound; a key that another host has is ErrConflict.
+func (d *DB) EnrollHost(ctx context.Context, tokenHash []byte, name, publicKey string, now time.Time) (fleet.Host, error) {
+	var host fleet.Host
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		r, err := one[hostRow](ctx, tx, `
+			select `+hostColumns+` from hosts h
+			where h.name = @name and h.token_hash = @hash and h.token_expires > @now
+				and (h.enrolled_at is null or h.revoked_at is not null or h.public_key = @key)
+				and @key <> ''
+			for no key update`,
+			args{"name": name, "hash": tokenHash, "key": publicKey, "now": now})
+		if err != nil {
+			return err
+		}
+		host = r.host()
+		if !host.EnrolledAt.IsZero() && host.RevokedAt.IsZero() {
+			return nil
+		}
+		taken, err := value[bool](ctx, tx, `select exists (select from hosts where public_key = @key and name <> @name)`,
+			args{"key": publicKey, "name": name})
+		if err != nil {
+			return err
+		}
+		if taken {
+			return fmt.Errorf("%w: another host has this key", ErrConflict)
+		}
+		host.EnrolledAt, host.RevokedAt = now, time.Time{}
+		_, err = tx.Exec(ctx, `update hosts set public_key = @key, enrolled_at = @now, revoked_at = null where id = @id`,
+			args{"id": host.ID, "key": publicKey, "now": now})
+		if err != nil {
+			return err
+		}
+		return d.hostChanged(ctx, tx, Event{
+			At: now, Actor: "host:" + name, Kind: "host.enrolled", Subject: "host/" + name,
+			Detail: map[string]any{"attr": host.Attr, "public_key": publicKey},
+		})
+	})
+	if err != nil {
+		return fleet.Host{}, fmt.Errorf("enroll host %s: %w", cleanText(name), err)
+	}
+	return host, nil
+}
+
+func (d *DB) hostChanged(ctx context.Context, tx pgx.Tx, e Event) error {
+	if err := remember(ctx, tx, e); err != nil {
+		return err
+	}
+	return d.notify(ctx, tx)
+}
+
+// HostByKey finds the host that enrolled with a public key, revoked or not.
+func (d *DB) HostByKey(ctx context.Context, publicKey string) (fleet.Host, error) {
+	r, err := one[hostRow](ctx, d.pool, `select `+hostColumns+` from hosts h where h.public_key = @key and @key <> ''`,
+		args{"key": publicKey})
+	if err != nil {
+		return fleet.Host{}, fmt.Errorf("find host by key: %w", err)
+	}
+	return r.host(), nil
+}
+
+// Hosts lists all hosts by name, revoked ones too.
+func (d *DB) Hosts(ctx context.Context) ([]fleet.Host, error) {
+	rows, err := all[hostRow](ctx, d.pool, `select `+hostColumns+` from hosts h order by h.name`, args{})
+	if err != nil {
+		return nil, fmt.Errorf("list hosts: %w", err)
+	}
+	hosts := make([]fleet.Host, len(rows))
+	for i, r := range rows {
+		hosts[i] = r.host()
+	}
+	return hosts, nil
+}
+
+// RevokeHost ends a host's rights and returns its public key, whose credential
+// the bus must revoke. Revoking it again returns the same key. Rollouts in which
+// it takes part are due.
+func (d *DB) RevokeHost(ctx context.Context, name, actor string, now time.Time) (publicKey string, err error) {
+	err = d.tx(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			update rollouts set wake = wake + 1, due_at = least(due_at, @now)
+			where state not in `+endedRollouts+` and id in (select rollout_id from rollout_hosts where host = @name)`,
+			args{"name": name, "now": now})
+		if err != nil {
+			return err
+		}
+		type row struct {
+			PublicKey string
+			Fresh     bool
+		}
+		r, err := one[row](ctx, tx, `
+			update hosts h set revoked_at = coalesce(h.revoked_at, @now), token_hash = null, token_expires = null
+			from (select id, revoked_at is null as fresh from hosts where name = @name for no key update) was
+			where h.id = was.id returning h.public_key, was.fresh`,
+			args{"name": name, "now": now})
+		if err != nil {
+			return err
+		}
+		publicKey = r.PublicKey
+		if !r.Fresh {
+			return nil
+		}
+		return d.hostChanged(ctx, tx, Event{At: now, Actor: actor, Kind: "host.revoked", Subject: "host/" + name})
+	})
+	if err != nil {
+		return "", fmt.Errorf("revoke host %s: %w", cleanText(name), err)
+	}
+	return publicKey, nil
+}

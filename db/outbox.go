@@ -1,0 +1,146 @@
+package db
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Effect is something to do to the outside world. Key makes it one of its kind:
+// asking for it again while it waits is the same wish, while it is being carried
+// out another one.
+type Effect struct {
+	Key     string
+	Kind    string          // merge, comment, check or send
+	Payload json.RawMessage // {"update_id", "head_sha"} or {"host"}
+	Attempt int             // 1 the first time that it is claimed
+
+	fence, wake int64
+}
+
+// Payloads of effects.
+type (
+	updatePayload struct {
+		UpdateID int64  `json:"update_id"`
+		HeadSHA  string `json:"head_sha,omitempty"`
+	}
+	hostPayload struct {
+		Host string `json:"host"`
+	}
+)
+
+func mergeEffect(updateID int64, sha string) Effect {
+	return newEffect("merge", strconv.FormatInt(updateID, 10)+":"+sha, updatePayload{UpdateID: updateID, HeadSHA: sha})
+}
+
+func commentEffect(updateID int64) Effect {
+	return newEffect("comment", strconv.FormatInt(updateID, 10), updatePayload{UpdateID: updateID})
+}
+
+func checkEffect(updateID int64) Effect {
+	return newEffect("check", strconv.FormatInt(updateID, 10), updatePayload{UpdateID: updateID})
+}
+
+func sendEffect(host string) Effect { return newEffect("send", host, hostPayload{Host: host}) }
+
+func newEffect(kind, about string, payload any) Effect {
+	// Payloads are the structs above, which always encode.
+	b, _ := marshalJSON(payload)
+	return Effect{Key: kind + ":" + about, Kind: kind, Payload: b}
+}
+
+// putEffects asks for effects, or for one more round of those under way.
+func putEffects(ctx context.Context, q querier, now time.Time, effects ...Effect) error {
+	return insertEffects(ctx, q, now, effects, `do update set wake = waiting.wake + 1, due_at = least(waiting.due_at, @now)`)
+}
+
+// keepEffects asks for effects unless they have been asked for.
+func keepEffects(ctx context.Context, q querier, now time.Time, effects ...Effect) error {
+	return insertEffects(ctx, q, now, effects, `do nothing`)
+}
+
+func insertEffects(ctx context.Context, q querier, now time.Time, effects []Effect, conflict string) error {
+	if len(effects) == 0 {
+		return nil
+	}
+	var keys, kinds, payloads []string
+	for _, e := range effects {
+		keys, kinds, payloads = append(keys, e.Key), append(kinds, e.Kind), append(payloads, string(e.Payload))
+	}
+	_, err := q.Exec(ctx, `
+		insert into outbox as waiting (key, kind, payload, created_at, due_at)
+		select key, kind, payload, @now, @now from unnest(@keys::text[], @kinds::text[], @payloads::jsonb[]) e (key, kind, payload)
+		order by key
+		on conflict (key) `+conflict,
+		args{"keys": keys, "kinds": kinds, "payloads": payloads, "now": now})
+	if err != nil {
+		return fmt.Errorf("put effects: %w", err)
+	}
+	return nil
+}
+
+// ClaimEffects hands out up to n effects that are due. They stay out of sight of
+// other workers until the lease has run out.
+func (d *DB) ClaimEffects(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Effect, error) {
+	rows, err := d.pool.Query(ctx, `
+		with due as (
+			select key from outbox
+			where due_at <= @now and (lease_until is null or lease_until <= @now)
+			order by due_at limit @n for update skip locked
+		)
+		update outbox o set due_at = @until, lease_until = @until, fence = fence + 1, attempt = attempt + 1
+		from due where o.key = due.key
+		returning o.key, o.kind, o.payload, o.attempt, o.fence, o.wake`,
+		args{"now": now, "until": now.Add(lease), "n": n})
+	if err != nil {
+		return nil, fmt.Errorf("claim effects: %w", err)
+	}
+	claimed, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (Effect, error) {
+		var e Effect
+		err := r.Scan(&e.Key, &e.Kind, &e.Payload, &e.Attempt, &e.fence, &e.wake)
+		return e, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim effects: %w", err)
+	}
+	return claimed, nil
+}
+
+// FinishEffect ends an effect that was carried out. If it was asked for again
+// meanwhile, it stays and is due at once.
+func (d *DB) FinishEffect(ctx context.Context, e Effect) error {
+	rows, err := value[int](ctx, d.pool, `
+		with done as (
+			delete from outbox where key = @key and fence = @fence and wake = @wake returning 1
+		), again as (
+			update outbox set lease_until = null, attempt = 0, error = ''
+			where key = @key and fence = @fence and wake <> @wake returning 1
+		)
+		select ((select count(*) from done) + (select count(*) from again))::int`,
+		args{"key": e.Key, "fence": e.fence, "wake": e.wake})
+	if err == nil && rows == 0 {
+		err = ErrConflict
+	}
+	if err != nil {
+		return fmt.Errorf("finish effect %s: %w", e.Key, err)
+	}
+	return nil
+}
+
+// RetryEffect puts off an effect that was not carried out, with the reason. If it
+// was asked for again meanwhile, it keeps to its time all the same: the reason to
+// wait is outside.
+func (d *DB) RetryEffect(ctx context.Context, e Effect, at time.Time, reason string) error {
+	err := guarded(ctx, d.pool, `
+		update outbox set due_at = @at, lease_until = null, error = @reason
+		where key = @key and fence = @fence and lease_until is not null`,
+		args{"key": e.Key, "fence": e.fence, "at": at, "reason": clip(reason)})
+	if err != nil {
+		return fmt.Errorf("retry effect %s: %w", e.Key, err)
+	}
+	return nil
+}

@@ -1,0 +1,328 @@
+package db
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// NewRollout is a rollout that shall begin. There is one for each commit of a
+// repository, however many reasons there are to start it.
+type NewRollout struct {
+	ID       string // a ULID
+	RepoID   int64
+	UpdateID int64 // 0 when a push started it
+	Commit   string
+	Deploy   fleet.DeployPolicy // as it was when the rollout was asked for
+	Reason   string
+	Actor    string
+}
+
+// RolloutClaim is a rollout handed out for a look, with what decides its next move.
+type RolloutClaim struct {
+	Rollout      fleet.Rollout
+	Deploy       fleet.DeployPolicy
+	Hosts        map[string]fleet.Host // all hosts of the repository, as they are now
+	Newer        bool                  // a newer rollout of the repository exists that was not taken back
+	OtherRunning bool                  // another rollout of the repository blocks this one
+	Attempt      int                   // claims since the last look that was stored, this one included
+
+	fence, wake int64
+}
+
+// rolloutRow is a rollout as it is read, see rolloutColumns.
+type rolloutRow struct {
+	ID        string
+	RepoID    int64
+	UpdateID  int64
+	Commit    string
+	State     fleet.RolloutState
+	Plan      fleet.Plan
+	Reason    string
+	Actor     string
+	Headline  string
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+const rolloutColumns = `r.id, r.repo_id, coalesce(r.update_id, 0) as update_id, r.commit_sha as commit, r.state, r.plan,
+	r.reason, r.actor, r.headline, r.started_at, r.ended_at`
+
+func (r rolloutRow) rollout() fleet.Rollout {
+	return fleet.Rollout{
+		ID: r.ID, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, State: r.State, Plan: r.Plan,
+		Reason: r.Reason, Actor: r.Actor, Headline: r.Headline, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+	}
+}
+
+// progressRow is one host of a rollout as it is read, see progressColumns.
+type progressRow struct {
+	RolloutID string
+	fleet.HostProgress
+}
+
+const progressColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, h.failure`
+
+// startRollout inserts a rollout unless its commit has one, and makes the others
+// of the repository look at what that means for them.
+func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID int64, now time.Time) error {
+	if r.UpdateID == 0 {
+		r.UpdateID = updateID
+	}
+	fresh, err := value[bool](ctx, tx, `
+		insert into rollouts as known (id, repo_id, update_id, commit_sha, state, deploy, reason, actor, created_at, due_at)
+		values (@id, @repo, nullif(@update::bigint, 0), @commit, 'planned', @deploy, @reason, @actor, @now, @now)
+		on conflict (repo_id, commit_sha) do update set update_id = coalesce(known.update_id, excluded.update_id)
+		returning id = @id`,
+		args{
+			"id": r.ID, "repo": r.RepoID, "update": r.UpdateID, "commit": r.Commit, "deploy": r.Deploy,
+			"reason": r.Reason, "actor": r.Actor, "now": now,
+		})
+	if err != nil {
+		return fmt.Errorf("start rollout of %s: %w", short(r.Commit), err)
+	}
+	if !fresh {
+		return nil
+	}
+	if err := wakeRollouts(ctx, tx, r.RepoID, now); err != nil {
+		return err
+	}
+	return remember(ctx, tx, Event{
+		At: now, Actor: r.Actor, Kind: "rollout.planned", Subject: "rollout/" + r.ID, Reason: r.Reason,
+		Detail: map[string]any{"commit": r.Commit, "repo_id": r.RepoID, "update_id": r.UpdateID},
+	})
+}
+
+// wakeRollouts makes the rollouts of a repository due that have not ended.
+func wakeRollouts(ctx context.Context, tx pgx.Tx, repoID int64, now time.Time) error {
+	_, err := tx.Exec(ctx, `
+		with open as materialized (
+			select id from rollouts where repo_id = @repo and state not in `+endedRollouts+` order by id for no key update
+		)
+		update rollouts r set wake = wake + 1, due_at = least(due_at, @now) from open where r.id = open.id`,
+		args{"repo": repoID, "now": now})
+	return err
+}
+
+// endedRollouts are the terminal states of a rollout.
+const endedRollouts = `('succeeded', 'rolled_back', 'failed', 'aborted', 'superseded')`
+
+// ClaimRollouts hands out up to n rollouts that are due. They stay out of sight of
+// other workers until the lease has run out.
+func (d *DB) ClaimRollouts(ctx context.Context, now time.Time, lease time.Duration, n int) ([]RolloutClaim, error) {
+	type row struct {
+		rolloutRow
+		Deploy       fleet.DeployPolicy
+		Newer        bool
+		OtherRunning bool
+		Attempt      int
+		Fence        int64
+		Wake         int64
+	}
+	var claims []RolloutClaim
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		rows, err := all[row](ctx, tx, `
+			with due as (
+				select id from rollouts
+				where due_at <= @now and (lease_until is null or lease_until <= @now)
+				order by due_at limit @n for no key update skip locked
+			), r as (
+				update rollouts set due_at = @until, lease_until = @until, fence = fence + 1, attempt = attempt + 1
+				from due where rollouts.id = due.id
+				returning rollouts.*
+			)
+			select `+rolloutColumns+`, r.deploy, r.attempt, r.fence, r.wake,
+				exists (select from rollouts o where o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id)
+					and o.state not in ('aborted', 'superseded')) as newer,
+				exists (select from rollouts o where o.repo_id = r.repo_id and o.id <> r.id
+					and o.state in `+blockingStates+`) as other_running
+			from r order by r.created_at, r.id`,
+			args{"now": now, "until": now.Add(lease), "n": n})
+		if err != nil {
+			return err
+		}
+		claims = make([]RolloutClaim, len(rows))
+		ids := make([]string, len(rows))
+		for i, r := range rows {
+			ids[i] = r.ID
+			claims[i] = RolloutClaim{
+				Rollout: r.rollout(), Deploy: r.Deploy, Newer: r.Newer, OtherRunning: r.OtherRunning,
+				Attempt: r.Attempt, fence: r.Fence, wake: r.Wake,
+			}
+		}
+		return fillClaims(ctx, tx, claims, ids)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("claim rollouts: %w", err)
+	}
+	return claims, nil
+}
+
+func fillClaims(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []string) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	progress, err := progressOf(ctx, tx, ids)
+	if err != nil {
+		return err
+	}
+	for i := range claims {
+		c := &claims[i]
+		c.Rollout.Hosts = progress[c.Rollout.ID]
+		hosts, err := all[hostRow](ctx, tx, `select `+hostColumns+` from hosts h where h.repo_id = @repo order by name`,
+			args{"repo": c.Rollout.RepoID})
+		if err != nil {
+			return err
+		}
+		c.Hosts = make(map[string]fleet.Host, len(hosts))
+		for _, h := range hosts {
+			c.Hosts[h.Name] = h.host()
+		}
+	}
+	return nil
+}
+
+func progressOf(ctx context.Context, q querier, rollouts []string) (map[string][]fleet.HostProgress, error) {
+	rows, err := all[progressRow](ctx, q, `
+		select `+progressColumns+` from rollout_hosts h where h.rollout_id = any(@ids) order by h.rollout_id, h.position`,
+		args{"ids": rollouts})
+	if err != nil {
+		return nil, err
+	}
+	progress := make(map[string][]fleet.HostProgress, len(rollouts))
+	for _, r := range rows {
+		progress[r.RolloutID] = append(progress[r.RolloutID], r.HostProgress)
+	}
+	return progress, nil
+}
+
+// PostponeRollout gives a claim back without a move, to be looked at again at the
+// given time, or at once if it was woken meanwhile.
+func (d *DB) PostponeRollout(ctx context.Context, c RolloutClaim, again time.Time) error {
+	err := guarded(ctx, d.pool, `
+		update rollouts set lease_until = null, due_at = case when wake = @wake then @again else least(due_at, @again) end
+		where id = @id and fence = @fence and lease_until is not null`,
+		args{"id": c.Rollout.ID, "fence": c.fence, "wake": c.wake, "again": again})
+	if err != nil {
+		return fmt.Errorf("postpone rollout %s: %w", c.Rollout.ID, err)
+	}
+	return nil
+}
+
+// StateChange is a person's decision about a rollout.
+type StateChange struct {
+	From   []fleet.RolloutState // it must be in one of these
+	To     fleet.RolloutState
+	Actor  string
+	Reason string
+}
+
+// SetRolloutState pauses, resumes or aborts a rollout. It takes the rollout from
+// whoever looks at it, and makes it due. A rollout in another state is ErrConflict.
+func (d *DB) SetRolloutState(ctx context.Context, id string, c StateChange, now time.Time) error {
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		r, err := lockRolloutAfterUpdates(ctx, tx, id, now)
+		if err != nil {
+			return err
+		}
+		allowed := make([]string, len(c.From))
+		for i, s := range c.From {
+			allowed[i] = string(s)
+		}
+		err = guarded(ctx, tx, `
+			update rollouts set state = @to, ended_at = case when @ended then @now::timestamptz end,
+				lease_until = null, due_at = @now, fence = fence + 1, wake = wake + 1
+			where id = @id and state = any(@from)`,
+			args{"id": id, "to": c.To, "from": allowed, "ended": c.To.Terminal(), "now": now})
+		if errors.Is(err, ErrConflict) {
+			return fmt.Errorf("%w: it is %s", err, r.State)
+		}
+		if err != nil {
+			return err
+		}
+		return d.rolloutMoved(ctx, tx, r.rollout(), move{to: c.To, actor: c.Actor, reason: c.Reason}, now)
+	})
+	if err != nil {
+		return fmt.Errorf("set rollout %s to %s: %w", id, c.To, err)
+	}
+	return nil
+}
+
+// lockRolloutAfterUpdates wakes the open updates of the rollout's repository and
+// locks the rollout, in this order: whoever holds an update may want a rollout.
+func lockRolloutAfterUpdates(ctx context.Context, tx pgx.Tx, id string, now time.Time) (rolloutRow, error) {
+	repo, err := value[int64](ctx, tx, `select repo_id from rollouts where id = @id`, args{"id": id})
+	if err != nil {
+		return rolloutRow{}, err
+	}
+	if err := wakeOpenUpdates(ctx, tx, repo, now); err != nil {
+		return rolloutRow{}, err
+	}
+	return one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id for no key update`, args{"id": id})
+}
+
+type move struct {
+	to            fleet.RolloutState
+	actor, reason string
+}
+
+// rolloutMoved does what follows from a new state of a rollout.
+func (d *DB) rolloutMoved(ctx context.Context, tx pgx.Tx, r fleet.Rollout, m move, now time.Time) error {
+	err := remember(ctx, tx, Event{
+		At: now, Actor: m.actor, Kind: "rollout." + string(m.to), Subject: "rollout/" + r.ID, Reason: m.reason,
+		Detail: map[string]any{"from": r.State, "commit": r.Commit, "repo_id": r.RepoID},
+	})
+	if err != nil {
+		return err
+	}
+	if err := wakeRollouts(ctx, tx, r.RepoID, now); err != nil {
+		return err
+	}
+	return d.showRollout(ctx, tx, r.UpdateID, now)
+}
+
+// showRollout makes comment, check run and pages follow a rollout.
+func (d *DB) showRollout(ctx context.Context, tx pgx.Tx, updateID int64, now time.Time) error {
+	if updateID != 0 {
+		if err := putEffects(ctx, tx, now, commentEffect(updateID), checkEffect(updateID)); err != nil {
+			return err
+		}
+	}
+	return d.notify(ctx, tx)
+}
+
+// Rollout reads one rollout with its hosts.
+func (d *DB) Rollout(ctx context.Context, id string) (fleet.Rollout, error) {
+	r, err := d.rolloutWhere(ctx, `r.id = @id`, args{"id": id})
+	if err != nil {
+		return fleet.Rollout{}, fmt.Errorf("read rollout %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// RolloutOf reads the rollout of one commit with its hosts; nil if there is none.
+func (d *DB) RolloutOf(ctx context.Context, repoID int64, commit string) (*fleet.Rollout, error) {
+	r, err := d.rolloutWhere(ctx, `r.repo_id = @repo and r.commit_sha = @commit`, args{"repo": repoID, "commit": commit})
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read rollout of %s: %w", short(commit), err)
+	}
+	return &r, nil
+}
+
+func (d *DB) rolloutWhere(ctx context.Context, where string, a args) (fleet.Rollout, error) {
+	row, err := one[rolloutRow](ctx, d.pool, `select `+rolloutColumns+` from rollouts r where `+where, a)
+	if err != nil {
+		return fleet.Rollout{}, err
+	}
+	progress, err := progressOf(ctx, d.pool, []string{row.ID})
+	r := row.rollout()
+	r.Hosts = progress[r.ID]
+	return r, err
+}

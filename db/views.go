@@ -1,0 +1,145 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// maxShown bounds the updates and the rollouts of one overview.
+const maxShown = 200
+
+// Overview reads the Fleet page as one consistent snapshot, in one round trip
+// however large the fleet is. What is derived (online, compartments, progress) is
+// left to package fleet.
+func (d *DB) Overview(ctx context.Context, now time.Time) (fleet.Overview, error) {
+	v := fleet.Overview{At: now}
+	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		var b pgx.Batch
+		queueRepoViews(&b, &v)
+		queueHostViews(&b, &v)
+		queueUpdateViews(&b, &v, now)
+		queueRolloutViews(&b, &v)
+		return tx.SendBatch(ctx, &b).Close()
+	})
+	if err != nil {
+		return fleet.Overview{}, fmt.Errorf("read overview: %w", err)
+	}
+	return v, nil
+}
+
+func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
+	type row struct {
+		repoRow
+		HeadSHA     string
+		HeadAt      time.Time
+		PolicyError string
+	}
+	collect(b, `select id, installation_id, owner, name, default_branch, head_sha, head_at, policy_error
+		from repos r where `+watched+` order by owner, name, id`, args{}, func(r row) {
+		v.Repos = append(v.Repos, fleet.RepoView{Repo: r.repo(), HeadSHA: r.HeadSHA, HeadAt: r.HeadAt, PolicyError: r.PolicyError})
+	})
+}
+
+func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
+	collect(b, `select `+hostColumns+` from hosts h where h.revoked_at is null order by h.name`, args{}, func(r hostRow) {
+		v.Hosts = append(v.Hosts, fleet.HostView{Host: r.host()})
+	})
+}
+
+func queueUpdateViews(b *pgx.Batch, v *fleet.Overview, now time.Time) {
+	collect(b, `
+		select `+updateColumns+` from updates u `+updateJoins+`
+		where not u.ignored and u.head_sha <> '' and not r.removed
+			and (u.state not in ('merged', 'closed', 'superseded') or u.changed_at > @since)
+		order by u.first_seen desc, u.id desc limit @n`,
+		args{"since": now.Add(-24 * time.Hour), "n": maxShown}, func(r updateRow) {
+			v.Updates = append(v.Updates, r.update())
+		})
+}
+
+// shownRollouts are those that have not ended and the newest that has, of each
+// repository.
+const shownRollouts = `
+	select r.* from rollouts r where r.state not in ` + endedRollouts + `
+	union all
+	(select distinct on (r.repo_id) r.* from rollouts r where r.state in ` + endedRollouts + `
+		order by r.repo_id, r.created_at desc, r.id desc)`
+
+func queueRolloutViews(b *pgx.Batch, v *fleet.Overview) {
+	at := map[string]int{}
+	collect(b, `with shown as (`+shownRollouts+`) select `+rolloutColumns+` from shown r order by r.created_at desc, r.id desc limit @n`,
+		args{"n": maxShown}, func(r rolloutRow) {
+			at[r.ID] = len(v.Rollouts)
+			v.Rollouts = append(v.Rollouts, r.rollout())
+		})
+	collect(b, `with shown as (`+shownRollouts+`) select `+progressColumns+` from rollout_hosts h
+		where h.rollout_id in (select id from shown order by created_at desc, id desc limit @n) order by h.rollout_id, h.position`,
+		args{"n": maxShown}, func(r progressRow) {
+			if i, ok := at[r.RolloutID]; ok {
+				v.Rollouts[i].Hosts = append(v.Rollouts[i].Hosts, r.HostProgress)
+			}
+		})
+}
+
+// collect queues a query and hands each row of it, as a T, to f.
+func collect[T any](b *pgx.Batch, sql string, a args, f func(T)) {
+	b.Queue(sql, a).Query(func(rows pgx.Rows) error {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByName[T])
+		for _, v := range list {
+			f(v)
+		}
+		return err
+	})
+}
+
+// Stats says how the work stands, for readiness and metrics.
+type Stats struct {
+	InboxWaiting   int
+	InboxLag       time.Duration // how long the oldest delivery has waited
+	EffectsWaiting int
+	EffectsLag     time.Duration // how long the oldest effect has been overdue
+	UpdatesDue     int
+	RolloutsDue    int
+	Hosts          int
+}
+
+// Stats counts what waits.
+func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
+	type row struct {
+		InboxWaiting   int
+		InboxOldest    time.Time
+		EffectsWaiting int
+		EffectsOldest  time.Time
+		UpdatesDue     int
+		RolloutsDue    int
+		Hosts          int
+	}
+	r, err := one[row](ctx, d.pool, `
+		select (select count(*) from inbox where due_at is not null) as inbox_waiting,
+			(select min(received_at) from inbox where due_at is not null) as inbox_oldest,
+			(select count(*) from outbox) as effects_waiting,
+			(select min(due_at) from outbox) as effects_oldest,
+			(select count(*) from updates where due_at <= @now) as updates_due,
+			(select count(*) from rollouts where due_at <= @now) as rollouts_due,
+			(select count(*) from hosts where enrolled_at is not null and revoked_at is null) as hosts`,
+		args{"now": now})
+	if err != nil {
+		return Stats{}, fmt.Errorf("read statistics: %w", err)
+	}
+	return Stats{
+		InboxWaiting: r.InboxWaiting, InboxLag: lag(now, r.InboxOldest),
+		EffectsWaiting: r.EffectsWaiting, EffectsLag: lag(now, r.EffectsOldest),
+		UpdatesDue: r.UpdatesDue, RolloutsDue: r.RolloutsDue, Hosts: r.Hosts,
+	}, nil
+}
+
+func lag(now, since time.Time) time.Duration {
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(since))
+}
