@@ -101,9 +101,9 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 	for _, c := range p.conditions {
 		switch {
 		case c.Outcome == Unread:
-			return p.verdict(UpdateBlocked, "Blocked: "+sentence(c), p.now.Add(againUnread))
+			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.now.Add(againUnread))
 		case c.Outcome == Refused && !c.Overridden && c.ID != "checks" && c.ID != "mergeable":
-			return p.verdict(UpdateBlocked, "Blocked: "+sentence(c), p.now.Add(againBlocked))
+			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.now.Add(againBlocked))
 		}
 	}
 	waits := func(id string) bool { c := p.find(id); return c.Outcome == Waiting && !c.Overridden }
@@ -138,14 +138,6 @@ func (v Verdict) ChecksPassed() bool {
 		}
 	}
 	return false
-}
-
-// sentence is what a condition found, as part of the headline.
-func sentence(c Condition) string {
-	if c.Outcome == Unread {
-		return c.Title + ": " + c.Found
-	}
-	return c.Found
 }
 
 func (p *proof) readyHeadline() string {

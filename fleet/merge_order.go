@@ -24,7 +24,7 @@ const (
 func (p *proof) merge() Verdict {
 	for _, c := range p.conditions {
 		if !c.settled() {
-			return p.verdict(UpdateBlocked, "Blocked: "+sentence(c), p.now.Add(againUnread))
+			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.now.Add(againUnread))
 		}
 	}
 	a := p.policy.Updates.AutoMerge

@@ -63,10 +63,21 @@ func begin[T any](id, title string, r Reading[T]) Condition {
 	c := Condition{ID: id, Title: title, Outcome: Passed, Source: r.Source, At: r.At}
 	if !r.Known() {
 		c.Outcome = Unread
-		c.Found = "It could not be read" + because(r.Err) + "."
+		c.Found = orElse(nouns[id], "It") + " could not be read" + because(r.Err) + "."
 		c.Remedy = "NixFleet tries again by itself."
 	}
 	return c
+}
+
+// nouns are what a condition reads, for the sentence that says it could not.
+var nouns = map[string]string{
+	"policy":   "The policy",
+	"open":     "The pull request",
+	"author":   "Who the allowed authors are",
+	"files":    "The list or the modes of the changed files",
+	"locks":    "The lock files",
+	"required": "What branch protection requires",
+	"checks":   "The checks of the head commit",
 }
 
 func because(err string) string {
