@@ -122,19 +122,18 @@ func CommitsToRead(base, head []byte) []string {
 	return keys
 }
 
-// trusted reports whether policy vouches for where r comes from.
+// trusted reports whether policy vouches for where r comes from. A slash at the
+// end of a prefix is a matter of taste.
 func trusted(p InputPolicy, r *flakelock.Ref) bool {
-	return slices.ContainsFunc(p.Trust, r.Under)
+	return slices.ContainsFunc(p.Trust, func(prefix string) bool {
+		return r.Under(prefix) || r.Under(strings.TrimSuffix(prefix, "/"))
+	})
 }
 
 // trustLine is the line of the policy file that would vouch for r's source, and
-// no more than that.
+// for no more than it takes.
 func trustLine(r *flakelock.Ref) string {
-	prefix := r.Format(flakelock.Style{})
-	prefix, _, _ = strings.Cut(prefix, "?")
-	if r.Rev != "" {
-		prefix = strings.TrimSuffix(prefix, r.Rev)
-	}
+	prefix := r.Address()
 	if scheme, rest, ok := strings.Cut(prefix, "://"); ok && (r.Type == "tarball" || r.Type == "file") {
 		host, _, _ := strings.Cut(rest, "/") // each version of an archive has its own path
 		prefix = scheme + "://" + host + "/"

@@ -213,7 +213,7 @@ func (p *proof) date(c *Condition, in freshInput) (byGitHub bool) {
 	key := commitKey(r)
 	if key == "" {
 		if !vouched {
-			c.refuse(fmt.Sprintf("Input '%s' comes from %s, which GitHub can't answer for.", name, plain(r.Format(flakelock.Style{}), 200)),
+			c.refuse(fmt.Sprintf("Input '%s' comes from %s, which GitHub can't answer for.", name, plain(r.Address(), 200)),
 				"If this source is to be trusted, add to the policy file: "+trustLine(r))
 		}
 		return false

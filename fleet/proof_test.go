@@ -1,0 +1,279 @@
+package fleet
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// condition judges a bent snapshot and returns one condition of it.
+func condition(t *testing.T, id string, bend func(testing.TB, *Snapshot)) (Condition, Verdict) {
+	t.Helper()
+	s := goodSnapshot(t)
+	bend(t, &s)
+	v := Decide(s, noon)
+	for _, c := range v.Conditions {
+		if c.ID == id {
+			return c, v
+		}
+	}
+	t.Fatalf("no condition %s in %+v", id, v.Conditions)
+	return Condition{}, v
+}
+
+type proofCase struct {
+	bend    func(testing.TB, *Snapshot)
+	outcome Outcome
+	found   string // contained
+	remedy  string // contained
+}
+
+func runProof(t *testing.T, id string, cases map[string]proofCase) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, v := condition(t, id, c.bend)
+			if got.Outcome != c.outcome || !strings.Contains(got.Found, c.found) || !strings.Contains(got.Remedy, c.remedy) {
+				t.Errorf("%s: %q (%q), expected %s: %q (%q)", got.Outcome, got.Found, got.Remedy, c.outcome, c.found, c.remedy)
+			}
+			if merges, mayMerge := v.State == UpdateMerging, c.outcome == Passed || c.outcome == Off; merges && !mayMerge {
+				t.Errorf("it merges although %s is %s", id, got.Outcome)
+			}
+		})
+	}
+}
+
+func bendFiles(count int, files ...ChangedFile) func(testing.TB, *Snapshot) {
+	return func(_ testing.TB, s *Snapshot) { s.Files.Value, s.Pull.Value.ChangedFiles = files, count }
+}
+
+func TestFilesOfAnUpdate(t *testing.T) {
+	t.Parallel()
+	lock := ChangedFile{Path: "flake.lock", Status: "modified"}
+	mode := func(m string) func(testing.TB, *Snapshot) {
+		return bend(func(s *Snapshot) { s.Modes.Value = map[string]string{"flake.lock": m} })
+	}
+	runProof(t, "files", map[string]proofCase{
+		"the lock":              {bendFiles(1, lock), Passed, "flake.lock.", ""},
+		"a second file":         {bendFiles(2, lock, ChangedFile{Path: "flake.nix", Status: "modified"}), Refused, "Also changed: flake.nix.", "Take these files out"},
+		"a lock elsewhere":      {bendFiles(1, ChangedFile{Path: "sub/flake.lock", Status: "modified"}), Refused, "Also changed: sub/flake.lock.", ""},
+		"a lock in other case":  {bendFiles(1, ChangedFile{Path: "FLAKE.lock", Status: "modified"}), Refused, "Also changed", ""},
+		"more than is listed":   {bendFiles(2, lock), Refused, "counts 2 changed files but lists 1", ""},
+		"less than is listed":   {bendFiles(0, lock), Refused, "counts 0 changed files but lists 1", ""},
+		"nothing":               {bendFiles(0), Refused, "No file is changed.", ""},
+		"the lock twice":        {bendFiles(2, lock, lock), Refused, "lists flake.lock twice", ""},
+		"the lock added":        {bendFiles(1, ChangedFile{Path: "flake.lock", Status: "added"}), Refused, "flake.lock is added, not modified.", ""},
+		"the lock removed":      {bendFiles(1, ChangedFile{Path: "flake.lock", Status: "removed"}), Refused, "is removed", ""},
+		"the lock renamed":      {bendFiles(1, ChangedFile{Path: "flake.lock", Status: "renamed", Previous: "x"}), Refused, "is renamed", ""},
+		"a link":                {mode("120000"), Refused, "git mode 120000", "no link, no program and no submodule"},
+		"a program":             {mode("100755"), Refused, "git mode 100755", ""},
+		"a submodule":           {mode("160000"), Refused, "git mode 160000", ""},
+		"a mode nobody knows":   {mode(""), Refused, "git mode unknown", ""},
+		"a name with a newline": {bendFiles(2, lock, ChangedFile{Path: "a\nb", Status: "added"}), Refused, "Also changed: a b.", ""},
+		"many other files":      {bendFiles(20, strangers(20)...), Refused, "and 12 more", ""},
+	})
+}
+
+func strangers(n int) []ChangedFile {
+	var all []ChangedFile
+	for range n {
+		all = append(all, ChangedFile{Path: "src/x", Status: "modified"})
+	}
+	return all
+}
+
+func TestInputsOfAnUpdate(t *testing.T) {
+	t.Parallel()
+	edit := func(name string, change func(node) node) func(testing.TB, *Snapshot) {
+		return bendLock(func(n map[string]node) { n[name] = change(n[name]) })
+	}
+	rootInputs := func(inputs attrs) func(testing.TB, *Snapshot) {
+		return bendLock(func(n map[string]node) { n["root"] = node{"inputs": inputs} })
+	}
+	allow := func(change func(*InputPolicy)) func(testing.TB, *Snapshot) {
+		return bendPolicy(func(p *Policy) { change(&p.Updates.Inputs) })
+	}
+	removed := bendLock(func(n map[string]node) {
+		n["root"] = node{"inputs": attrs{"nixpkgs": "nixpkgs", "hm": "hm"}}
+		delete(n, "wlroots")
+	})
+	runProof(t, "inputs", map[string]proofCase{
+		"one revision moves": {bend(func(*Snapshot) {}), Passed, "1 input changes.", ""},
+		"nothing moves":      {bendLock(func(n map[string]node) { n["nixpkgs"] = before()["nixpkgs"] }), Passed, "No input changes.", ""},
+		"another owner": {edit("nixpkgs", func(n node) node { return n.locked("owner", "evil") }), Refused,
+			"input 'nixpkgs': locked owner changed from 'NixOS' to 'evil'", "merge it on GitHub"},
+		"another owner, and original with it": {bendLock(func(n map[string]node) { n["nixpkgs"] = gh("evil", "nixpkgs", newRev, newDate) }), Refused,
+			"original owner changed from 'NixOS' to 'evil'", ""},
+		"another repository of an input's input": {edit("utils", func(n node) node { return n.locked("repo", "evil") }), Refused, "input 'hm/utils': locked repo changed", ""},
+		"another host":                           {edit("nixpkgs", func(n node) node { return n.locked("host", "git.evil.example") }), Refused, "host", ""},
+		"another directory":                      {edit("nixpkgs", func(n node) node { return n.locked("dir", "evil") }), Refused, "dir", ""},
+		"another tree for the same revision":     {edit("utils", func(n node) node { return n.locked("narHash", hashOf("9")) }), Refused, "hash changed", ""},
+		"a root input less":                      {removed, Refused, "input 'wlroots' was removed", ""},
+		"a root input less, allowed":             {all(removed, allow(func(p *InputPolicy) { p.AllowRemoved = true })), Passed, "", ""},
+		"a root input more":                      {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": "wlroots", "more": "utils"}), Refused, "input 'more' was added", ""},
+		"a root input re-pointed":                {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": []string{"nixpkgs"}}), Refused, "wlroots", ""},
+		"a root input that follows nothing": {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": []string{"gone"}}), Refused,
+			"input 'wlroots' follows 'gone', which does not exist", ""},
+	})
+	runProof(t, "transitive", map[string]proofCase{
+		"nothing": {bend(func(*Snapshot) {}), Passed, "No input of an input", ""},
+		"one more": {edit("hm", func(n node) node {
+			return n.with("inputs", attrs{"nixpkgs": []string{"nixpkgs"}, "utils": "utils", "x": []string{"nixpkgs"}})
+		}),
+			Refused, "input 'hm/x' was added", "Merge & Deploy accepts"},
+		"one less, allowed": {all(edit("hm", func(n node) node { return n.with("inputs", attrs{"utils": "utils"}) }),
+			allow(func(p *InputPolicy) { p.AllowRemoved = true })), Passed, "", ""},
+		"re-pointed": {edit("hm", func(n node) node {
+			return n.with("inputs", attrs{"nixpkgs": []string{"wlroots"}, "utils": "utils"})
+		}),
+			Refused, "input 'hm/nixpkgs' was re-pointed", ""},
+		"re-pointed, allowed": {all(edit("hm", func(n node) node {
+			return n.with("inputs", attrs{"nixpkgs": []string{"wlroots"}, "utils": "utils"})
+		}), allow(func(p *InputPolicy) { p.AllowRepointed = true })), Passed, "", ""},
+	})
+}
+
+func TestLocksThatCannotBeUnderstood(t *testing.T) {
+	t.Parallel()
+	lock := func(base, head string) func(testing.TB, *Snapshot) {
+		return bend(func(s *Snapshot) {
+			s.Locks = map[string]Reading[LockPair]{"flake.lock": Known(LockPair{[]byte(base), []byte(head)}, "x", noon)}
+		})
+	}
+	good := string(lockOf(t, before()))
+	runProof(t, "locks", map[string]proofCase{
+		"read":             {bend(func(*Snapshot) {}), Passed, "flake.lock at bbbbbbb and at aaaaaaa.", ""},
+		"no base":          {lock("", good), Refused, "flake.lock at the merge base:", "nix flake update"},
+		"no head":          {lock(good, ""), Refused, "flake.lock at the head:", ""},
+		"a head that lies": {lock(good, `{"nodes":{},"root":"root","version":7}`), Refused, "flake.lock at the head:", ""},
+		"a duplicate key":  {lock(good, `{"version":7,`+good[1:]), Refused, "flake.lock at the head:", ""},
+	})
+}
+
+func archive(path, rev string) node {
+	return node{
+		"locked":   attrs{"type": "tarball", "url": "https://archive.example.org/" + path, "lastModified": newDate.Unix(), "narHash": hashOf(rev)},
+		"original": attrs{"type": "tarball", "url": "https://archive.example.org/latest.tar.gz"},
+	}
+}
+
+// withArchive has an input whose every version has its own address.
+func withArchive(t testing.TB, s *Snapshot) {
+	base, head := before(), after()
+	base["wlroots"], head["wlroots"] = archive("1.tar.gz", oldRev), archive("2.tar.gz", newRev)
+	s.Locks = map[string]Reading[LockPair]{"flake.lock": Known(LockPair{lockOf(t, base), lockOf(t, head)}, "x", noon)}
+}
+
+func TestDatesAndTrust(t *testing.T) {
+	t.Parallel()
+	commit := func(at time.Time) func(testing.TB, *Snapshot) {
+		return bend(func(s *Snapshot) {
+			s.Commits = map[string]Reading[CommitFacts]{"NixOS/nixpkgs@" + newRev: Known(CommitFacts{CommitterDate: at}, "x", noon)}
+		})
+	}
+	trust := func(prefixes ...string) func(testing.TB, *Snapshot) {
+		return bendPolicy(func(p *Policy) { p.Updates.Inputs.Trust = prefixes })
+	}
+	dated := func(at time.Time) func(testing.TB, *Snapshot) {
+		return bendLock(func(n map[string]node) { n["nixpkgs"] = gh("NixOS", "nixpkgs", newRev, at) })
+	}
+	private := bend(func(s *Snapshot) {
+		s.Commits = map[string]Reading[CommitFacts]{"NixOS/nixpkgs@" + newRev: Unknown[CommitFacts]("x", noon, "GitHub answered 404")}
+	})
+	wlroots := bendLock(func(n map[string]node) {
+		n["wlroots"] = n["wlroots"].locked("rev", newRev2).locked("lastModified", newDate.Unix()).locked("narHash", hashOf(newRev2))
+	})
+	line := func(prefix string) string { return `updates: {inputs: {trust: ["` + prefix + `"]}}` }
+	runProof(t, "dates", map[string]proofCase{
+		"true":                            {commit(newDate), Passed, "1 equal the commit's date on GitHub.", ""},
+		"in another zone, true":           {commit(newDate.In(time.FixedZone("", 7200))), Passed, "", ""},
+		"a second off":                    {commit(newDate.Add(time.Second)), Refused, "Input 'nixpkgs' is dated 2026-03-03 08:00 UTC in the lock", "nix flake update"},
+		"in the future, and so on GitHub": {all(dated(noon.Add(time.Hour)), commit(noon.Add(time.Hour))), Refused, "which is in the future", ""},
+		"not to be read":                  {private, Unread, "GitHub's date of NixOS/nixpkgs@" + newRev + " (input 'nixpkgs') could not be read: GitHub answered 404.", line("github:NixOS/nixpkgs")},
+		"of a private repository that is trusted": {all(private, trust("github:NixOS/nixpkgs/")), Passed, "1 are of sources that policy trusts", ""},
+		"of another forge":                        {wlroots, Refused, "Input 'wlroots' comes from gitlab:wlroots/wlroots, which", line("gitlab:wlroots/wlroots")},
+		"of another forge that is trusted":        {all(wlroots, trust("gitlab:wlroots/")), Passed, "1 are of sources that policy trusts", ""},
+		"of another forge whose name begins alike": {all(wlroots, trust("gitlab:wlroo")), Refused,
+			"which GitHub can't answer for", ""},
+		"trusted, but in the future": {all(bendLock(func(n map[string]node) {
+			n["wlroots"] = n["wlroots"].locked("rev", newRev2).locked("lastModified", noon.Add(time.Hour).Unix())
+		}), trust("gitlab:wlroots/")), Refused, "in the future", ""},
+		"of an archive":                   {withArchive, Refused, "which GitHub can't answer for", line("https://archive.example.org/")},
+		"of an archive that is trusted":   {all(withArchive, trust("https://archive.example.org/")), Passed, "", ""},
+		"of an owner that is an API path": {bendLock(func(n map[string]node) { n["nixpkgs"] = gh("..", "nixpkgs", newRev, newDate) }), Refused, "comes from github:../nixpkgs", ""},
+	})
+	runProof(t, "inputs", map[string]proofCase{
+		"an archive moves":                  {withArchive, Refused, "locked url changed", line("https://archive.example.org/")},
+		"an archive moves within the trust": {all(withArchive, trust("https://archive.example.org/")), Passed, "2 inputs change.", ""},
+	})
+}
+
+// The line that a refusal prints, put into the policy, makes the refusal go away.
+func TestTheLineOfARefusalHelps(t *testing.T) {
+	t.Parallel()
+	for _, id := range []string{"dates", "inputs"} {
+		c, _ := condition(t, id, withArchive)
+		_, quoted, _ := strings.Cut(c.Remedy, `trust: ["`)
+		prefix, _, ok := strings.Cut(quoted, `"`)
+		if !ok {
+			t.Fatalf("%s: no line in %q", id, c.Remedy)
+		}
+		c, v := condition(t, id, all(withArchive, bendPolicy(func(p *Policy) { p.Updates.Inputs.Trust = []string{prefix} })))
+		if c.Outcome != Passed || v.State != UpdateMerging {
+			t.Errorf("%s: with %q trusted it is %s: %q", id, prefix, c.Outcome, c.Found)
+		}
+	}
+}
+
+func TestChecks(t *testing.T) {
+	t.Parallel()
+	status := func(name, app, conclusion string) Check {
+		return Check{Name: name, Kind: "status", App: app, State: "completed", Conclusion: conclusion}
+	}
+	require := func(checks ...RequiredCheck) func(testing.TB, *Snapshot) {
+		return bendPolicy(func(p *Policy) { p.Updates.RequiredChecks = checks })
+	}
+	ours := Check{Name: "build", Kind: "run", AppID: 99, App: "nixfleet", State: "completed", Conclusion: "success"}
+	queued := Check{Name: "build", Kind: "run", AppID: 15368, App: "github-actions", State: "in_progress"}
+	other := Check{Name: "build", Kind: "run", AppID: 5, App: "evil-ci", State: "completed", Conclusion: "success"}
+	byID := require(RequiredCheck{Name: "build", AppID: 15368})
+	runProof(t, "checks", map[string]proofCase{
+		"success":                 {bendChecks(run("build", "success")), Passed, "build of github-actions passed.", ""},
+		"neutral":                 {bendChecks(run("build", "neutral")), Passed, "", ""},
+		"skipped":                 {bendChecks(run("build", "skipped")), Passed, "", ""},
+		"failure":                 {bendChecks(run("build", "failure")), Refused, "build of github-actions failed.", ""},
+		"cancelled":               {bendChecks(run("build", "cancelled")), Refused, "was cancelled", ""},
+		"timed out":               {bendChecks(run("build", "timed_out")), Refused, "timed out", ""},
+		"action required":         {bendChecks(run("build", "action_required")), Refused, "waits for somebody", ""},
+		"stale":                   {bendChecks(run("build", "stale")), Refused, `ended with "stale"`, ""},
+		"a word nobody knows":     {bendChecks(run("build", "excellent")), Refused, `ended with "excellent"`, ""},
+		"no word at all":          {bendChecks(run("build", "")), Refused, `ended with ""`, ""},
+		"running":                 {bendChecks(queued), Waiting, "build of github-actions is in progress.", ""},
+		"never reported":          {bendChecks(run("other", "success")), Waiting, "build of github-actions was never reported.", "another name"},
+		"of another name's case":  {bendChecks(run("Build", "success")), Waiting, "never reported", ""},
+		"of another app":          {bendChecks(other), Waiting, "was never reported, only by evil-ci", ""},
+		"of another app, by id":   {all(byID, bendChecks(other)), Waiting, "build of app 15368 was never reported, only by evil-ci", ""},
+		"of the right app, by id": {all(byID, bendChecks(run("build", "success"))), Passed, "", ""},
+		"of our own app only":     {all(require(RequiredCheck{Name: "build"}), bendChecks(ours)), Waiting, "never reported", ""},
+		"of two apps, other fails": {bendChecks(run("build", "success"), Check{Name: "build", Kind: "run", AppID: 5, App: "evil-ci", State: "completed", Conclusion: "failure"}),
+			Passed, "", ""},
+		"of any app, one fails":             {all(require(RequiredCheck{Name: "build"}), bendChecks(run("build", "success"), Check{Name: "build", Kind: "run", AppID: 5, State: "completed", Conclusion: "failure"})), Refused, "build failed", ""},
+		"a status of that name fails":       {bendChecks(run("build", "success"), status("build", "someone", "failure")), Refused, "failed", ""},
+		"a status of that name is pending":  {bendChecks(run("build", "success"), Check{Name: "build", Kind: "status", State: "pending"}), Waiting, "is pending", ""},
+		"a status of that name passes":      {bendChecks(run("build", "success"), status("build", "someone", "success")), Passed, "", ""},
+		"a status in place of the run":      {bendChecks(status("build", "someone", "success")), Waiting, "never reported, only by someone", ""},
+		"a status where any source counts":  {all(require(RequiredCheck{Name: "build"}), bendChecks(status("build", "someone", "success"))), Passed, "", ""},
+		"one of two":                        {all(require(RequiredCheck{Name: "a"}, RequiredCheck{Name: "b"}), bendChecks(run("a", "success"))), Waiting, "b was never reported. 1 of 2 passed.", ""},
+		"branch protection asks for more":   {bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: "lint"}} }), Waiting, "lint was never reported.", ""},
+		"branch protection asks for ours":   {bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: CheckRunName, AppID: 99}} }), Passed, "", ""},
+		"nothing required, and that's fine": {bendPolicy(func(p *Policy) { p.Updates.RequiredChecks, p.Updates.RequireChecks = nil, false }), Off, "No check is required.", ""},
+	})
+	runProof(t, "required", map[string]proofCase{
+		"by policy":                {bend(func(*Snapshot) {}), Passed, "build (policy).", ""},
+		"by both":                  {bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: "lint"}} }), Passed, "lint (branch protection), build (policy).", ""},
+		"by nobody":                {require(), Refused, "Neither branch protection nor the policy file requires a check.", "require_checks: false"},
+		"by nobody but ourselves":  {all(require(), bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: CheckRunName}} })), Refused, "Neither", ""},
+		"by nobody, as policy has": {bendPolicy(func(p *Policy) { p.Updates.RequiredChecks, p.Updates.RequireChecks = nil, false }), Off, "require_checks: false", ""},
+	})
+}
