@@ -1,0 +1,258 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/forge"
+	"github.com/rs/zerolog"
+)
+
+// App is the running product: one replica of the server. Any number of them may
+// share one database and one bus.
+type App struct {
+	cfg     Config
+	log     zerolog.Logger
+	db      *db.DB
+	keys    *agentbus.Keyring
+	bus     *agentbus.Control
+	forge   *forge.Forge
+	busURLs []string
+	hearing time.Time // since when hosts can be heard
+	admin   []byte    // SHA-256 of the admin token, nil where none is set
+
+	loops    []*loop
+	listener net.Listener
+	server   *http.Server
+	down     closers
+	running  sync.WaitGroup
+	stop     context.CancelCauseFunc
+	failed   chan error // the first part that ended by itself
+}
+
+// Start brings everything up in one straight line, each step on top of the ones
+// before it, and returns once requests are answered. On an error everything that
+// was already up is down again. The caller ends it with [App.Stop].
+func Start(ctx context.Context, cfg Config) (_ *App, err error) {
+	secrets, err := cfg.prepare()
+	if err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	a := &App{cfg: cfg, log: cfg.Log, failed: make(chan error, 1)}
+	a.down.log = cfg.Log
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.down.close())
+		}
+	}()
+	if secrets.adminToken != "" {
+		sum := sha256.Sum256([]byte(secrets.adminToken))
+		a.admin = sum[:]
+	}
+
+	if err := a.listen(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openDatabase(ctx); err != nil {
+		return nil, err
+	}
+	if err := a.openBus(ctx); err != nil {
+		return nil, err
+	}
+	a.forge, err = forge.New(forge.Config{
+		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: secrets.privateKey,
+		UserAgent: "nixfleet/" + Version, Now: cfg.Now, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("github: %w", err)
+	}
+	a.down.add("github", func(context.Context) error { a.forge.Close(); return nil })
+
+	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	a.stop = cancel
+	a.down.add("work", func(ctx context.Context) error { return a.stopWork(ctx) })
+	a.startWork(work)
+
+	if err := a.serveHTTP(work, secrets.webhook); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// URL is the public address of the server.
+func (a *App) URL() string { return a.cfg.URL }
+
+// Failed delivers an error when a part that must not end has ended by itself.
+func (a *App) Failed() <-chan error { return a.failed }
+
+// Stop ends everything in reverse order, within ten seconds. What was not done
+// yet stays due in the database.
+func (a *App) Stop() error { return a.down.close() }
+
+func (a *App) openDatabase(ctx context.Context) error {
+	url := a.cfg.DatabaseURL
+	if url == "" {
+		private, err := db.StartPrivate(ctx, db.PrivateOptions{
+			Dir: a.cfg.path("postgres"),
+			Log: func(line string) { a.log.Debug().Str("part", "postgres").Msg(line) },
+		})
+		if err != nil {
+			return fmt.Errorf("private postgres: %w", err)
+		}
+		a.down.add("postgres", private.Stop)
+		url = private.URL()
+	}
+	var err error
+	a.db, err = db.Open(ctx, db.Options{URL: url})
+	if err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	a.down.add("database", func(context.Context) error { a.db.Close(); return nil })
+	return nil
+}
+
+func (a *App) openBus(ctx context.Context) error {
+	var err error
+	a.keys, err = agentbus.LoadOrCreateKeyring(a.cfg.path("keys.json"))
+	if err != nil {
+		return fmt.Errorf("keys: %w", err)
+	}
+	opts := agentbus.ControlOptions{Keys: a.keys, Now: a.cfg.Now}
+	if a.cfg.NATSURL != "" {
+		opts.URLs = strings.Split(a.cfg.NATSURL, ",")
+		a.busURLs = opts.URLs
+	} else {
+		broker, err := agentbus.StartBroker(ctx, agentbus.BrokerOptions{
+			Dir: a.cfg.path("nats"), Listen: a.cfg.NATSListen, Keys: a.keys,
+			Log: func(line string) { a.log.Debug().Str("part", "nats").Msg(line) },
+		})
+		if err != nil {
+			return fmt.Errorf("embedded nats: %w", err)
+		}
+		a.down.add("nats", broker.Shutdown)
+		opts.Broker = broker
+		a.busURLs = []string{broker.URL()}
+	}
+	a.bus, err = agentbus.ConnectControl(ctx, opts)
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	a.hearing = a.cfg.Now()
+	a.down.add("bus", func(context.Context) error { a.bus.Close(); return nil })
+	return nil
+}
+
+// startWork starts the loops and the readers of the bus. They end with ctx.
+func (a *App) startWork(ctx context.Context) {
+	a.loops = []*loop{
+		newLoop("inbox", a.log, a.workInbox),
+		newLoop("repos", a.log, a.workRepos),
+		newLoop("updates", a.log, a.workUpdates),
+		newLoop("rollouts", a.log, a.workRollouts),
+		newLoop("effects", a.log, a.workEffects),
+	}
+	for _, l := range a.loops {
+		a.running.Go(func() { l.run(ctx) })
+	}
+	a.running.Go(func() { a.keep(ctx, "changes", func(ctx context.Context) error { return a.db.Listen(ctx, a.pokeAll) }) })
+	a.running.Go(func() { a.keep(ctx, "answers", a.readAnswers) })
+	a.running.Go(func() { a.keep(ctx, "heartbeats", a.readBeats) })
+	a.running.Go(func() { a.keep(ctx, "catch-up", a.catchUp) })
+	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })
+}
+
+// keep runs a part that should last as long as ctx, and starts it again, with a
+// growing pause, when it ends early with an error. A part that ends without one
+// has done its work.
+func (a *App) keep(ctx context.Context, part string, run func(context.Context) error) {
+	for attempt := 1; ctx.Err() == nil; attempt++ {
+		err := run(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		a.log.Error().Err(err).Str("part", part).Msg("ended early; it is started again")
+		select {
+		case <-ctx.Done():
+		case <-time.After(backoff(attempt)):
+		}
+	}
+}
+
+func (a *App) pokeAll() {
+	for _, l := range a.loops {
+		l.poke()
+	}
+}
+
+func (a *App) stopWork(ctx context.Context) error {
+	a.stop(errors.New("the server is stopping"))
+	ended := make(chan struct{})
+	go func() { a.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("work is still under way: %w", ctx.Err())
+	}
+}
+
+// listen takes the address first: a port that is in use is the commonest fault of
+// a start, and the real port is part of the public address.
+func (a *App) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	var err error
+	a.listener, err = lc.Listen(ctx, "tcp", a.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w (is another server running? set NIXFLEET_LISTEN)", a.cfg.Listen, err)
+	}
+	a.down.add("listener", func(context.Context) error {
+		if err := a.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	if a.cfg.URL == "" {
+		a.cfg.URL = "http://" + a.listener.Addr().String()
+	}
+	return nil
+}
+
+// serveHTTP answers requests until the way down begins.
+func (a *App) serveHTTP(ctx context.Context, webhookSecrets []string) error {
+	handler, err := a.routes(ctx, webhookSecrets)
+	if err != nil {
+		return err
+	}
+	a.server = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+	}
+	a.running.Go(func() {
+		if err := a.server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
+			select {
+			case a.failed <- fmt.Errorf("http: %w", err):
+			default:
+			}
+		}
+	})
+	a.down.add("http", func(ctx context.Context) error {
+		// Open event streams never end by themselves; they get a moment, then the
+		// connection is closed and the page says so.
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+		return a.server.Close()
+	})
+	return nil
+}

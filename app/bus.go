@@ -1,0 +1,146 @@
+package app
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// answersCursor names the row that says how far the answers of the bus have been
+// recorded.
+const answersCursor = "answers"
+
+// send puts the newest order of each host on the bus. Sending one twice is
+// harmless: its generation makes the second a repetition.
+func (a *App) send(ctx context.Context, hosts ...string) error {
+	rows, err := a.db.OrdersToSend(ctx, hosts)
+	if err != nil {
+		return err
+	}
+	orders := make([]agentbus.Order, 0, len(rows))
+	for _, r := range rows {
+		c := wireContext{CloneURL: a.cloneURL(r.Repo), Attr: r.Attr, Fleet: a.keys.FleetID(), Nonce: nonce()}
+		orders = append(orders, wireOrder(r.Order, r.Repo, c, r.Plan))
+	}
+	if err := a.bus.Send(ctx, orders); err != nil {
+		return fmt.Errorf("send orders to %d hosts: %w", len(orders), err)
+	}
+	return nil
+}
+
+// cloneURL is where hosts fetch a repository from.
+func (a *App) cloneURL(r fleet.Repo) string {
+	return strings.TrimSuffix(a.cfg.GitHubWebURL, "/") + "/" + r.FullName() + ".git"
+}
+
+func nonce() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b) // never fails, see crypto/rand
+	return hex.EncodeToString(b)
+}
+
+// repairBus compares what the bus holds for each host with what the database
+// says and sends what is older. It mends a bus that lost messages, or one that
+// was replaced.
+func (a *App) repairBus(ctx context.Context) error {
+	held, err := a.bus.Desired(ctx)
+	if err != nil {
+		return fmt.Errorf("read the bus: %w", err)
+	}
+	newest, err := a.db.NewestOrders(ctx)
+	if err != nil {
+		return err
+	}
+	var behind []string
+	for _, o := range newest {
+		if held[o.Host] < o.Gen && o.ExpiresAt.After(a.cfg.Now()) {
+			behind = append(behind, o.Host)
+		}
+	}
+	if len(behind) == 0 {
+		return nil
+	}
+	a.log.Info().Int("hosts", len(behind)).Msg("the bus is behind the database; orders are sent again")
+	return a.send(ctx, behind...)
+}
+
+// readAnswers records the answers of all hosts, in order, from where the last
+// transaction left off, and confirms them once they are committed.
+func (a *App) readAnswers(ctx context.Context) error {
+	from, err := a.db.Cursor(ctx, answersCursor)
+	if err != nil {
+		return err
+	}
+	return a.bus.Answers(ctx, from, func(ctx context.Context, batch []agentbus.Received) error {
+		now := a.cfg.Now()
+		rows := make([]db.AnswerRow, 0, len(batch))
+		for _, r := range batch {
+			row, err := answerRow(r, now)
+			if err != nil {
+				a.log.Warn().Err(err).Str("host", r.Host).Msg("answer not understood")
+				continue
+			}
+			rows = append(rows, row)
+		}
+		recorded, err := a.db.RecordAnswers(ctx, rows, now)
+		if err != nil {
+			return err
+		}
+		return a.confirm(ctx, recorded)
+	})
+}
+
+func answerRow(r agentbus.Received, now time.Time) (db.AnswerRow, error) {
+	raw, err := json.Marshal(r.Answer)
+	if err != nil {
+		return db.AnswerRow{}, err
+	}
+	row := db.AnswerRow{
+		StreamSeq: r.Seq, Host: r.Host, Order: r.Answer.Order, Gen: r.Answer.Gen, Seq: r.Answer.Seq,
+		Step: string(r.Answer.Step), At: time.UnixMilli(r.Answer.At).UTC(), Failure: hostError(r.Answer.Error), Raw: raw,
+	}
+	if r.Answer.Facts != nil {
+		f := hostFacts(*r.Answer.Facts, now)
+		f.Order, f.Step = r.Answer.Order, string(r.Answer.Step)
+		f.Working = !r.Answer.Step.Final()
+		row.Facts = &f
+	}
+	return row, nil
+}
+
+func (a *App) confirm(ctx context.Context, recorded []db.Confirmed) error {
+	confirms := make([]agentbus.Confirm, 0, len(recorded))
+	for _, c := range recorded {
+		confirms = append(confirms, agentbus.Confirm{
+			V: agentbus.ProtocolVersion, Fleet: a.keys.FleetID(), Host: c.Host, Order: c.Order, Seq: c.Seq,
+		})
+	}
+	if err := a.bus.Confirm(ctx, confirms); err != nil {
+		// The hosts repeat, so a lost confirmation costs a repetition and no more.
+		a.log.Warn().Err(err).Msg("confirmations not sent")
+	}
+	return nil
+}
+
+// readBeats keeps what hosts see of themselves.
+func (a *App) readBeats(ctx context.Context) error {
+	return a.bus.Heartbeats(ctx, func(batch []agentbus.HostBeat) error {
+		now := a.cfg.Now()
+		beats := make([]db.Beat, 0, len(batch))
+		for _, b := range batch {
+			beats = append(beats, db.Beat{Host: b.Host, Facts: beatFacts(b.Heartbeat, now), At: now})
+		}
+		if err := a.db.SaveBeats(ctx, beats); err != nil {
+			a.log.Warn().Err(err).Msg("heartbeats not kept")
+		}
+		return nil
+	})
+}

@@ -1,0 +1,115 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// Build names the source revision that the programs were made from. It is set
+// at link time and shown in the footer, so that an open page of an older build
+// notices.
+var Build = "dev"
+
+// Version is the release, and the agent version that hosts are expected to run.
+const Version = "0.1.0"
+
+// Config is every setting of `nixfleet serve`. The tags are read by kong: each
+// setting has a flag, an environment variable and a key in the configuration
+// file; secrets come from files only.
+type Config struct {
+	Listen  string `help:"Address that the server listens on." env:"NIXFLEET_LISTEN" default:"127.0.0.1:8080"`
+	URL     string `help:"Public address of the server, for links, webhooks and agents. Default: http:// and the listen address." env:"NIXFLEET_URL"`
+	DataDir string `help:"Where keys, the private Postgres and the embedded NATS keep their data." env:"NIXFLEET_DATA_DIR" default:"/var/lib/nixfleet" type:"path"`
+
+	DatabaseURL string `help:"Address of a Postgres database. Default: a private Postgres in the data directory." env:"NIXFLEET_DATABASE_URL"`
+	NATSURL     string `help:"Addresses of a NATS cluster, separated by commas. Default: embedded." env:"NIXFLEET_NATS_URL" name:"nats-url"`
+	NATSListen  string `help:"Where the embedded NATS listens for agents." env:"NIXFLEET_NATS_LISTEN" default:"127.0.0.1:4222" name:"nats-listen"`
+
+	GitHubAPIURL         string `help:"GitHub's API; set it for GitHub Enterprise Server." env:"NIXFLEET_GITHUB_API_URL" default:"https://api.github.com/" name:"github-api-url"`
+	GitHubWebURL         string `help:"GitHub's pages; set it for GitHub Enterprise Server." env:"NIXFLEET_GITHUB_WEB_URL" default:"https://github.com/" name:"github-web-url"`
+	GitHubAppID          int64  `help:"Id of the GitHub App." env:"NIXFLEET_GITHUB_APP_ID" name:"github-app-id"`
+	GitHubPrivateKeyFile string `help:"File with the App's private key (PEM)." env:"NIXFLEET_GITHUB_PRIVATE_KEY_FILE" name:"github-private-key-file" type:"path"`
+	GitHubSecretFile     string `help:"File with the webhook secret, one a line: two are live during a rotation." env:"NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE" name:"github-webhook-secret-file" type:"path"`
+
+	AdminTokenFile string `help:"File with a token that signs in with the admin role." env:"NIXFLEET_ADMIN_TOKEN_FILE" type:"path"`
+
+	Now func() time.Time `kong:"-" json:"-"` // tests inject the clock; nil means the real one
+	Log zerolog.Logger   `kong:"-" json:"-"`
+}
+
+// secrets are the contents of the files that Config names.
+type secrets struct {
+	privateKey []byte
+	webhook    []string
+	adminToken string
+}
+
+// prepare fills in what was left out and reads the secrets. It reports every
+// fault at once, each with the setting to change.
+func (c *Config) prepare() (secrets, error) {
+	var s secrets
+	var faults []error
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
+		faults = append(faults, fmt.Errorf("NIXFLEET_LISTEN: %q is not host:port: %w", c.Listen, err))
+	}
+	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		faults = append(faults, fmt.Errorf("NIXFLEET_URL: %q is not an http or https address", c.URL))
+	}
+	c.URL = strings.TrimSuffix(c.URL, "/")
+	if c.DataDir == "" {
+		faults = append(faults, errors.New("NIXFLEET_DATA_DIR: must not be empty"))
+	} else if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		faults = append(faults, fmt.Errorf("NIXFLEET_DATA_DIR: %w", err))
+	}
+	read := func(setting, file string) string {
+		if file == "" {
+			return ""
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", setting, err))
+		}
+		return strings.TrimSpace(string(b))
+	}
+	s.privateKey = []byte(read("NIXFLEET_GITHUB_PRIVATE_KEY_FILE", c.GitHubPrivateKeyFile))
+	for line := range strings.Lines(read("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE", c.GitHubSecretFile)) {
+		if line = strings.TrimSpace(line); line != "" {
+			s.webhook = append(s.webhook, line)
+		}
+	}
+	s.adminToken = read("NIXFLEET_ADMIN_TOKEN_FILE", c.AdminTokenFile)
+	faults = append(faults, c.checkGitHub(s)...)
+	return s, errors.Join(faults...)
+}
+
+func (c *Config) checkGitHub(s secrets) (faults []error) {
+	if c.GitHubAppID == 0 {
+		faults = append(faults, errors.New("NIXFLEET_GITHUB_APP_ID: missing; it is on the App's settings page"))
+	}
+	if len(s.privateKey) == 0 {
+		faults = append(faults, errors.New("NIXFLEET_GITHUB_PRIVATE_KEY_FILE: missing or empty; generate a private key on the App's settings page"))
+	}
+	// An empty secret would make unsigned webhooks acceptable to the library.
+	if len(s.webhook) == 0 {
+		faults = append(faults, errors.New("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: missing or empty; set the same secret here and on the App's settings page"))
+	}
+	if len(s.webhook) > 2 {
+		faults = append(faults, fmt.Errorf("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: %d secrets found, at most two may be live", len(s.webhook)))
+	}
+	return faults
+}
+
+func (c *Config) path(parts ...string) string {
+	return filepath.Join(append([]string{c.DataDir}, parts...)...)
+}

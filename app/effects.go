@@ -1,0 +1,125 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nixfleet/nixfleet/db"
+	"golang.org/x/sync/errgroup"
+)
+
+// effectsAtOnce is how many effects are claimed in one round. Orders go out as one
+// batch; of the rest, which wait on GitHub, githubAtOnce are under way together.
+const (
+	effectsAtOnce = 256
+	githubAtOnce  = 16
+)
+
+// errLater is returned by an effect that is not done yet for a reason that is not
+// an error of ours; it is not logged as one.
+var errLater = errors.New("not yet")
+
+// workEffects is the only place that acts on the outside world. An effect may be
+// carried out more than once, so each is idempotent, and one that was asked for
+// again meanwhile stays due.
+func (a *App) workEffects(ctx context.Context) (int, error) {
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, effectsAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	var g errgroup.Group
+	g.SetLimit(githubAtOnce)
+	var sends []db.Effect
+	for _, e := range effects {
+		if e.Kind == "send" {
+			sends = append(sends, e)
+			continue
+		}
+		g.Go(func() error { return a.settle(ctx, e, a.effect(ctx, e)) })
+	}
+	g.Go(func() error { return a.sendBatch(ctx, sends) })
+	return len(effects), g.Wait()
+}
+
+// sendBatch puts the newest orders of many hosts on the bus with one write.
+func (a *App) sendBatch(ctx context.Context, sends []db.Effect) error {
+	if len(sends) == 0 {
+		return nil
+	}
+	hosts := make([]string, 0, len(sends))
+	for _, e := range sends {
+		about, err := subject(e)
+		if err != nil {
+			return a.settle(ctx, e, err)
+		}
+		hosts = append(hosts, about.Host)
+	}
+	err := a.send(ctx, hosts...)
+	var errs []error
+	for _, e := range sends {
+		errs = append(errs, a.settle(ctx, e, err))
+	}
+	return errors.Join(errs...)
+}
+
+// settle ends an effect that was carried out and puts off one that was not.
+func (a *App) settle(ctx context.Context, e db.Effect, err error) error {
+	if ctx.Err() != nil {
+		return nil // the lease runs out and another worker takes it up
+	}
+	if err == nil {
+		return taken(a.db.FinishEffect(ctx, e))
+	}
+	again := a.cfg.Now().Add(backoff(e.Attempt))
+	var limited *laterError
+	if errors.As(err, &limited) && limited.until.After(again) {
+		again = limited.until
+	}
+	if !errors.Is(err, errLater) {
+		a.log.Warn().Err(err).Str("effect", e.Key).Int("attempt", e.Attempt).Time("again", again).Msg("not done; it is tried again")
+	}
+	return taken(a.db.RetryEffect(ctx, e, again, err.Error()))
+}
+
+// taken forgives that the lease ran out and another worker has the effect now: it
+// will find the work done.
+func taken(err error) error {
+	if errors.Is(err, db.ErrConflict) {
+		return nil
+	}
+	return err
+}
+
+// about is what an effect concerns.
+type about struct {
+	UpdateID int64  `json:"update_id"`
+	HeadSHA  string `json:"head_sha"`
+	Host     string `json:"host"`
+}
+
+func subject(e db.Effect) (about, error) {
+	var s about
+	if err := json.Unmarshal(e.Payload, &s); err != nil {
+		return s, fmt.Errorf("effect %s: %w", e.Key, err)
+	}
+	return s, nil
+}
+
+func (a *App) effect(ctx context.Context, e db.Effect) error {
+	about, err := subject(e)
+	if err != nil {
+		return err
+	}
+	switch e.Kind {
+	case "merge":
+		return a.merge(ctx, about.UpdateID, about.HeadSHA)
+	case "comment":
+		return a.comment(ctx, about.UpdateID)
+	case "check":
+		return a.check(ctx, about.UpdateID)
+	default:
+		return fmt.Errorf("effect %s: this server does not know the kind %q; a newer replica will carry it out", e.Key, e.Kind)
+	}
+}

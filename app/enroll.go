@@ -1,0 +1,140 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+const (
+	enrolTokenTTL = time.Hour           // SPEC of research: a token is for the machine at hand
+	hostJWTTTL    = 30 * 24 * time.Hour // renewed by the agent at half life
+	maxEnrolBody  = 16 << 10
+)
+
+// service is the product as the API sees it.
+type service struct{ a *App }
+
+// Authenticate knows the admin token.
+func (s service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
+	if s.a.isAdmin(token) {
+		return fleet.Actor{Login: "admin", Type: "local"}, "admin", nil
+	}
+	return fleet.Actor{}, "", errUnknownToken
+}
+
+// Overview is what the dashboard shows.
+func (s service) Overview(ctx context.Context) (fleet.Overview, error) {
+	return overview(s).Overview(ctx)
+}
+
+// NewHost records a host and makes its one-time token.
+func (s service) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (string, time.Time, error) {
+	return s.a.NewHost(ctx, by, h)
+}
+
+// NewHost records a host that is about to be enrolled and returns its one-time
+// token. Only the token's hash is kept.
+func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (string, time.Time, error) {
+	repo, err := a.repoNamed(ctx, h.Repo)
+	if errors.Is(err, errNoRepo) {
+		return "", time.Time{}, fmt.Errorf("%w: no watched repository is named %q; install the App on it first, or name one of those it watches", api.ErrInvalid, h.Repo)
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	token, expires := newToken(), a.cfg.Now().Add(enrolTokenTTL)
+	host := fleet.Host{RepoID: repo.ID, Name: h.Name, Attr: h.Attr, Tags: h.Tags, Mode: "fleet"}
+	err = a.db.CreateHost(ctx, host, hash(token), expires)
+	if errors.Is(err, db.ErrConflict) {
+		return "", time.Time{}, api.ErrExists
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	a.log.Info().Str("host", h.Name).Str("by", by.Login).Msg("host may enrol")
+	return token, expires, nil
+}
+
+// enroll answers a host that presents its one-time token and its own new key, or
+// renews the credential of one that is enrolled.
+func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
+	var req agentbus.EnrollRequest
+	body := http.MaxBytesReader(w, r.Body, maxEnrolBody)
+	if err := json.NewDecoder(body).Decode(&req); err != nil {
+		problem(w, http.StatusBadRequest, "The body is not an enrolment request: "+err.Error())
+		return
+	}
+	now := a.cfg.Now()
+	if err := req.Verify(now); err != nil {
+		problem(w, http.StatusForbidden, "The request is not signed by the key that it carries, or the clocks differ: "+err.Error())
+		return
+	}
+	host, err := a.admit(r.Context(), req, now)
+	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
+		problem(w, http.StatusForbidden, "The token is not valid for this host: it was used, it has expired, or it is for another host. Make a new one with `nixfleet hosts enroll "+req.Host+"`.")
+		return
+	}
+	if err != nil {
+		a.log.Error().Err(err).Str("host", req.Host).Msg("enrolment failed")
+		problem(w, http.StatusServiceUnavailable, "The server can't enrol hosts right now. Try again in a minute.")
+		return
+	}
+	reply, err := a.enrolReply(r.Context(), req, host)
+	if err != nil {
+		a.log.Error().Err(err).Str("host", req.Host).Msg("enrolment failed")
+		problem(w, http.StatusInternalServerError, "The server could not issue a credential. Its log says why.")
+		return
+	}
+	a.log.Info().Str("host", host.Name).Bool("renewal", req.Token == "").Msg("host enrolled")
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(reply)
+}
+
+// admit consumes the token, or recognises the key of a host that is enrolled.
+func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Time) (fleet.Host, error) {
+	if req.Token != "" {
+		return a.db.EnrollHost(ctx, hash(req.Token), req.Host, req.PublicKey, now)
+	}
+	host, err := a.db.HostByKey(ctx, req.PublicKey)
+	if err == nil && (host.Name != req.Host || !host.RevokedAt.IsZero()) {
+		return fleet.Host{}, db.ErrNotFound
+	}
+	return host, err
+}
+
+func (a *App) enrolReply(ctx context.Context, req agentbus.EnrollRequest, host fleet.Host) (agentbus.EnrollReply, error) {
+	jwt, err := a.bus.IssueHost(host.Name, req.PublicKey, hostJWTTTL)
+	if err != nil {
+		return agentbus.EnrollReply{}, fmt.Errorf("issue credential: %w", err)
+	}
+	repos, err := a.db.Repos(ctx)
+	if err != nil {
+		return agentbus.EnrollReply{}, err
+	}
+	reply := agentbus.EnrollReply{
+		Fleet: a.keys.FleetID(), Host: host.Name, JWT: jwt, URLs: a.busURLs, OrderKeys: a.keys.OrderKeys(),
+		LastGen: host.LastGen, Attr: host.Attr, Tags: host.Tags,
+	}
+	for _, repo := range repos {
+		if repo.ID == host.RepoID {
+			reply.Repo, reply.Branch = a.cloneURL(repo), repo.DefaultBranch
+		}
+	}
+	return reply, nil
+}
+
+// problem answers with RFC 9457's problem+json.
+func problem(w http.ResponseWriter, status int, detail string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
+}

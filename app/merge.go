@@ -1,0 +1,120 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/forge"
+)
+
+// laterError postpones an effect to a moment that someone else named.
+type laterError struct {
+	until time.Time
+	why   string
+}
+
+func (e *laterError) Error() string { return e.why }
+func (e *laterError) Unwrap() error { return errLater }
+
+// merge carries out the merge of one head SHA, or finds that it has happened.
+// The pull request is read first, always: after a crash, a time-out or a person's
+// click the merge may be done already, and asking twice must not merge twice.
+func (a *App) merge(ctx context.Context, updateID int64, headSHA string) error {
+	u, err := a.db.Update(ctx, updateID)
+	if err != nil {
+		return err
+	}
+	if u.State != fleet.UpdateMerging || u.Verdict.Merge == nil || u.Verdict.Merge.HeadSHA != headSHA {
+		return nil // decided otherwise meanwhile
+	}
+	pull := a.forge.Pull(ctx, u.Repo, u.Number)
+	if !pull.Known() {
+		return fmt.Errorf("read pull request before the merge: %s", pull.Err)
+	}
+	switch {
+	case pull.Value.Merged:
+		return a.recordMerge(ctx, u, pull.Value.MergeCommitSHA)
+	case pull.Value.State != "open":
+		return a.refuse(ctx, u, "The pull request is closed.", a.cfg.Now())
+	case pull.Value.HeadSHA != headSHA:
+		return a.refuse(ctx, u, "The head SHA moved between the decision and the merge.", a.cfg.Now())
+	}
+	result, err := a.forge.Merge(ctx, u.Repo, u.Number, *u.Verdict.Merge)
+	if err != nil {
+		return err
+	}
+	return a.merged(ctx, u, result)
+}
+
+// merged stores what GitHub answered. An ambiguous answer stores nothing: the
+// next attempt reads the pull request first.
+func (a *App) merged(ctx context.Context, u fleet.Update, r forge.MergeResult) error {
+	now := a.cfg.Now()
+	switch r.Outcome {
+	case forge.Merged:
+		return a.recordMerge(ctx, u, r.SHA)
+	case forge.MergeHeadMoved:
+		return a.refuse(ctx, u, r.Message, now)
+	case forge.MergeRefused:
+		return a.refuse(ctx, u, r.Message, refusedUntil(r.Class, now))
+	case forge.MergeLimited:
+		return &laterError{until: r.Until, why: "GitHub asked to wait: " + r.Message}
+	case forge.MergeAmbiguous:
+		return &laterError{until: now.Add(2 * time.Second), why: "no clear answer to the merge; the pull request is read before anything else: " + r.Message}
+	default:
+		return fmt.Errorf("merge ended with unknown outcome %q", r.Outcome)
+	}
+}
+
+// refusedUntil is how long a refusal is taken as GitHub's word. What a person has
+// to settle holds until the head SHA changes or somebody asks again.
+func refusedUntil(class forge.RefusalClass, now time.Time) time.Time {
+	switch class {
+	case forge.RefusalRetry:
+		return now.Add(10 * time.Second)
+	case forge.RefusalWait:
+		return now.Add(reconcileEvery)
+	default:
+		return time.Time{}
+	}
+}
+
+// recordMerge stores the merge and, where wanted, its rollout in one transaction.
+func (a *App) recordMerge(ctx context.Context, u fleet.Update, sha string) error {
+	m := u.Verdict.Merge
+	record := db.MergeRecord{HeadSHA: m.HeadSHA, MergeSHA: sha, By: m.By.Login, At: a.cfg.Now()}
+	if m.Deploy {
+		state, err := a.forge.Branch(ctx, u.Repo)
+		if err != nil {
+			return fmt.Errorf("read policy for the rollout: %w", err)
+		}
+		if !state.Policy.Known() {
+			return fmt.Errorf("read policy for the rollout: %s", state.Policy.Err)
+		}
+		record.Rollout = newRollout(u.Repo, sha, state.Policy.Value.Deploy, record.At)
+		record.Rollout.UpdateID = u.ID
+		record.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", u.Number)
+		record.Rollout.Actor = m.By.Login
+	}
+	err := a.db.RecordMerge(ctx, u.ID, record)
+	if errors.Is(err, db.ErrConflict) {
+		return nil // the webhook of the merge was faster
+	}
+	if err == nil {
+		a.log.Info().Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("merge", sha).Str("by", m.By.Login).Msg("merged")
+	}
+	return err
+}
+
+func (a *App) refuse(ctx context.Context, u fleet.Update, message string, until time.Time) error {
+	a.log.Info().Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("answer", message).Msg("not merged")
+	err := a.db.RecordMergeRefused(ctx, u.ID, fleet.MergeRefusal{HeadSHA: u.HeadSHA, Message: message, At: a.cfg.Now(), Until: until})
+	if errors.Is(err, db.ErrConflict) {
+		return nil
+	}
+	return err
+}

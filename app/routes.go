@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/dashboard"
+	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/handlers"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// routes is every address of the server (SPEC 10).
+func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler, error) {
+	hook, err := handlers.New(handlers.Config{
+		Inbox: inbox{a.db}, Secrets: webhookSecrets, Now: a.cfg.Now, Log: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("webhooks: %w", err)
+	}
+	pages, err := dashboard.New(dashboard.Config{
+		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a},
+		Now: a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("dashboard: %w", err)
+	}
+	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
+
+	mux := http.NewServeMux()
+	mux.Handle("POST /api/github/hook", hook)
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.ready)
+	mux.Handle("GET /metrics", promhttp.Handler())
+	mux.HandleFunc("POST /api/v1/enroll", a.enroll)
+	api.Mount(mux, Version, service{a})
+	mux.Handle("/", pages)
+	return mux, nil
+}
+
+// ready answers whether this replica can do its work: the database and the bus
+// are there and the inbox is being emptied.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	report := map[string]string{"database": "ok", "bus": "ok", "inbox": "ok"}
+	status := http.StatusOK
+	fault := func(part string, err error) {
+		a.log.Warn().Err(err).Str("part", part).Msg("not ready")
+		report[part], status = "not reachable", http.StatusServiceUnavailable
+	}
+	stats, err := a.db.Stats(ctx, a.cfg.Now())
+	if err != nil {
+		fault("database", err)
+	} else if stats.InboxLag > time.Minute {
+		report["inbox"], status = fmt.Sprintf("oldest delivery waits for %s", stats.InboxLag.Round(time.Second)), http.StatusServiceUnavailable
+	}
+	if err := a.bus.Healthy(ctx); err != nil {
+		fault("bus", err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(report)
+}
+
+// overview serves the read model with everything derived from it.
+type overview struct{ a *App }
+
+// Overview is one consistent snapshot, described.
+func (o overview) Overview(ctx context.Context) (fleet.Overview, error) {
+	view, err := o.a.db.Overview(ctx, o.a.cfg.Now())
+	if err != nil {
+		return view, err
+	}
+	fleet.Describe(&view, Version)
+	return view, nil
+}

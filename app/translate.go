@@ -1,0 +1,90 @@
+package app
+
+import (
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// The wire outlives the domain: agents of last year speak to the server of
+// today. So the two never share a type, and this file is the one place where a
+// word of one becomes a word of the other.
+
+// orderTTL is how long an order outside of any rollout may be begun after it was
+// issued: a person who presses a button means now, give or take a lunch.
+const orderTTL = 24 * time.Hour
+
+// wireContext is what an order on the wire needs beyond the order itself.
+type wireContext struct {
+	CloneURL string // where the host fetches its flake from
+	Attr     string // its attribute
+	Fleet    string // who signs
+	Nonce    string
+}
+
+func wireOrder(o fleet.Order, repo fleet.Repo, c wireContext, plan fleet.Plan) agentbus.Order {
+	return agentbus.Order{
+		V: agentbus.ProtocolVersion, Fleet: c.Fleet, Host: o.Host, Gen: o.Gen, ID: o.ID, Rollout: o.Rollout,
+		Kind: agentbus.Kind(o.Kind), Repo: c.CloneURL, Branch: repo.DefaultBranch, Commit: o.Commit, Attr: c.Attr,
+		IssuedAt: o.IssuedAt.UnixMilli(), ExpiresAt: o.ExpiresAt.UnixMilli(), Nonce: c.Nonce,
+		Policy: agentbus.OrderPolicy{
+			FetchTimeout:  wireSeconds(plan.Timeouts.Fetch),
+			BuildTimeout:  wireSeconds(plan.Timeouts.Build),
+			SwitchTimeout: wireSeconds(plan.Timeouts.Switch),
+			VerifyTimeout: wireSeconds(plan.Timeouts.Verify),
+			Health:        wireHealth(plan.Health),
+		},
+	}
+}
+
+func wireSeconds(d time.Duration) agentbus.Seconds {
+	return agentbus.Seconds((d + time.Second - 1) / time.Second)
+}
+
+func wireHealth(checks []fleet.HealthCheck) []agentbus.HealthCheck {
+	out := make([]agentbus.HealthCheck, 0, len(checks))
+	for _, c := range checks {
+		out = append(out, agentbus.HealthCheck(c))
+	}
+	return out
+}
+
+// hostFacts takes what a host saw of itself; at is the server's clock, since a
+// host's own may be wrong by an hour.
+func hostFacts(o agentbus.Observation, at time.Time) fleet.HostFacts {
+	f := fleet.HostFacts{
+		At: at, AgentVersion: o.AgentVersion, BootID: o.BootID, Uptime: time.Duration(o.UptimeSeconds) * time.Second,
+		CheckoutCommit: o.CheckoutCommit, RemoteCommit: o.RemoteCommit, Behind: o.Behind, Ahead: o.Ahead,
+		RunningCommit: o.RunningCommit, RunningPath: o.RunningPath, BootedPath: o.BootedPath, ProfilePath: o.ProfilePath,
+		ExpectedPath: o.ExpectedPath, ExpectedCommit: o.ExpectedCommit, RebootNeeded: o.RebootNeeded,
+		FailedUnits: o.FailedUnits, Load1: o.Load1, MemoryUsed: o.MemoryUsed, MemoryTotal: o.MemoryTotal,
+		StoreFree: o.StoreFree, StoreTotal: o.StoreTotal, Errors: o.Errors,
+	}
+	if o.Lock != nil {
+		f.Lock = &fleet.LockFacts{SHA256: o.Lock.SHA256}
+		for _, in := range o.Lock.Inputs {
+			fact := fleet.LockInputFact{Name: in.Name, Rev: in.Rev}
+			if in.LastModified > 0 {
+				fact.LastModified = time.Unix(in.LastModified, 0).UTC()
+			}
+			f.Lock.Inputs = append(f.Lock.Inputs, fact)
+		}
+	}
+	return f
+}
+
+// beatFacts adds to the observation what the host is busy with.
+func beatFacts(b agentbus.Heartbeat, at time.Time) fleet.HostFacts {
+	f := hostFacts(b.Observed, at)
+	f.Order, f.Step = b.Order, string(b.Step)
+	f.Working = b.Step != "" && !b.Step.Final()
+	return f
+}
+
+func hostError(e *agentbus.StepError) *fleet.HostError {
+	if e == nil {
+		return nil
+	}
+	return &fleet.HostError{Step: string(e.Step), Code: e.Code, Message: e.Message, ExitCode: e.ExitCode, LogTail: e.LogTail}
+}

@@ -1,0 +1,101 @@
+package app
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// fill sets every field of a struct to something that is not zero.
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("fetch"), reflect.ValueOf("failed"))
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int, reflect.Int64:
+		v.SetInt(7)
+	case reflect.Uint8, reflect.Uint32, reflect.Uint64:
+		v.SetUint(7)
+	case reflect.Float64:
+		v.SetFloat(7)
+	}
+}
+
+// A field that one side gains and the translation forgets would be lost without a
+// sound, so nothing that is set on the wire may be zero in the domain.
+func TestNothingThatAHostSaysIsLost(t *testing.T) {
+	t.Parallel()
+	var beat agentbus.Heartbeat
+	fill(reflect.ValueOf(&beat).Elem())
+	got := reflect.ValueOf(beatFacts(beat, time.Unix(1, 0)))
+	filledLater := map[string]bool{"StepSince": true} // the server's own clock, kept by the database
+	for i := range got.NumField() {
+		name := got.Type().Field(i).Name
+		if got.Field(i).IsZero() && !filledLater[name] {
+			t.Errorf("HostFacts.%s is empty though the host said it", name)
+		}
+	}
+	var fault agentbus.StepError
+	fill(reflect.ValueOf(&fault).Elem())
+	told := reflect.ValueOf(*hostError(&fault))
+	for i := range told.NumField() {
+		if told.Field(i).IsZero() {
+			t.Errorf("HostError.%s is empty though the host said it", told.Type().Field(i).Name)
+		}
+	}
+}
+
+func TestNothingOfAnOrderIsLost(t *testing.T) {
+	t.Parallel()
+	var o fleet.Order
+	var plan fleet.Plan
+	fill(reflect.ValueOf(&o).Elem())
+	fill(reflect.ValueOf(&plan).Elem())
+	o.IssuedAt, o.ExpiresAt = time.Unix(1, 0), time.Unix(2, 0)
+	got := wireOrder(o, fleet.Repo{DefaultBranch: "main"}, wireContext{CloneURL: "https://github.com/o/r.git", Attr: "nixosConfigurations.x", Fleet: "f", Nonce: "n"}, plan)
+	v := reflect.ValueOf(got)
+	optional := map[string]bool{"Cancels": true} // of cancel orders only
+	for i := range v.NumField() {
+		name := v.Type().Field(i).Name
+		if v.Field(i).IsZero() && !optional[name] {
+			t.Errorf("Order.%s is empty on the wire", name)
+		}
+	}
+	if got.Policy.SwitchTimeout != 1 {
+		t.Errorf("7 ns became %d s; a timeout must not be rounded down to none", got.Policy.SwitchTimeout)
+	}
+}
+
+// Every step that an agent may answer with means something to a rollout.
+func TestEveryStepIsAnEventOfTheDomain(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, e := range fleet.AllHostEvents() {
+		known[string(e)] = true
+	}
+	for _, s := range []agentbus.Step{
+		agentbus.StepReceived, agentbus.StepFetching, agentbus.StepBuilding, agentbus.StepSwitching, agentbus.StepVerifying,
+		agentbus.StepHealthy, agentbus.StepFailed, agentbus.StepReverted, agentbus.StepRefused, agentbus.StepSuperseded, agentbus.StepCancelled,
+	} {
+		if !known[string(s)] {
+			t.Errorf("the step %s is no event of a host", s)
+		}
+	}
+}

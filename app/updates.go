@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/oklog/ulid/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+// lookAgain is how long an open update is left alone when nothing wakes it: half
+// of what SPEC 6 allows a steady pull request to cost.
+const lookAgain = time.Hour
+
+// evaluateAtOnce is how many updates are looked at side by side; each waits on
+// GitHub most of the time.
+const evaluateAtOnce = 8
+
+func (a *App) workUpdates(ctx context.Context) (int, error) {
+	claims, err := a.db.ClaimUpdates(ctx, a.cfg.Now(), lease, evaluateAtOnce)
+	if err != nil {
+		return 0, err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range claims {
+		g.Go(func() error { return a.evaluate(ctx, c) })
+	}
+	return len(claims), g.Wait()
+}
+
+// evaluate looks at one update: facts from GitHub and from our own rows, the
+// decision, and one transaction that stores what follows.
+func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
+	u := c.Update
+	log := a.log.With().Str("repo", u.Repo.FullName()).Int("update", u.Number).Logger()
+	snap, err := a.forge.Snapshot(ctx, u.Repo, u.Number)
+	if ctx.Err() != nil {
+		return ctx.Err() // the lease runs out and the update is due again
+	}
+	if err != nil {
+		log.Warn().Err(err).Msg("GitHub could not be read; looked at again later")
+		return a.db.PostponeUpdate(ctx, c, a.cfg.Now().Add(backoff(c.Attempt)))
+	}
+	now := a.cfg.Now()
+	snap.Recorded = c.Recorded
+	if snap.Pull.Known() {
+		if snap.Recorded.HeadSeen, err = a.db.SeeHead(ctx, u.ID, snap.Pull.Value.HeadSHA, now); err != nil {
+			return err
+		}
+		// A request and a passed check are bound to the head that they were for.
+		if r := snap.Recorded.Request; r != nil && r.HeadSHA != snap.Pull.Value.HeadSHA {
+			snap.Recorded.Request = nil
+		}
+		if u.HeadSHA != snap.Pull.Value.HeadSHA {
+			snap.Recorded.ChecksPassed = time.Time{}
+		}
+	}
+	if !snap.Files.Known() && u.State == fleet.UpdateObserved {
+		// Whether this is an update at all could not be read: nothing is shown yet.
+		return a.db.PostponeUpdate(ctx, c, now.Add(backoff(c.Attempt)))
+	}
+	change := a.decide(snap, now)
+	err = a.db.SaveVerdict(ctx, c, change, now)
+	if errors.Is(err, db.ErrConflict) {
+		log.Debug().Msg("someone else decided in the meantime; nothing is stored")
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("save verdict of %s#%d: %w", u.Repo.FullName(), u.Number, err)
+	}
+	if change.Verdict.State != u.State {
+		log.Info().Str("from", string(u.State)).Str("to", string(change.Verdict.State)).Str("head", change.Verdict.HeadSHA).Msg(change.Verdict.Headline)
+	}
+	return nil
+}
+
+// decide asks the domain and adds what must be stored beside the verdict.
+func (a *App) decide(snap fleet.Snapshot, now time.Time) db.VerdictChange {
+	concerns, _ := fleet.Concerns(snap)
+	concerns = concerns || !snap.Files.Known()
+	v := fleet.Decide(snap, now)
+	change := db.VerdictChange{Verdict: v, Pull: snap.Pull.Value, Ignored: !concerns, ChecksPassed: snap.Recorded.ChecksPassed}
+	if !v.ChecksPassed() {
+		change.ChecksPassed = time.Time{}
+	} else if change.ChecksPassed.IsZero() {
+		change.ChecksPassed = now
+	}
+	if change.Verdict.Again.IsZero() && !change.Ignored && !ended(v.State) {
+		change.Verdict.Again = now.Add(lookAgain)
+	}
+	if v.State == fleet.UpdateMerged && concerns {
+		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, snap.Pull.Value.MergedBy.Login
+		if snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
+			change.Rollout = newRollout(snap.Repo, change.MergeSHA, snap.Policy.Value.Deploy, now)
+			change.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", snap.Number)
+			change.Rollout.Actor = change.MergedBy
+		}
+	}
+	return change
+}
+
+// deploys reports whether a merge is followed by a rollout: what the person asked
+// for who had it merged, else what the policy says.
+func deploys(p fleet.DeployPolicy, r *fleet.MergeRequest) bool {
+	if r != nil {
+		return r.Deploy
+	}
+	return p.Auto
+}
+
+func newRollout(repo fleet.Repo, commit string, deploy fleet.DeployPolicy, now time.Time) *db.NewRollout {
+	return &db.NewRollout{ID: ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String(), RepoID: repo.ID, Commit: commit, Deploy: deploy}
+}
+
+func ended(s fleet.UpdateState) bool {
+	return s == fleet.UpdateMerged || s == fleet.UpdateClosed || s == fleet.UpdateSuperseded
+}

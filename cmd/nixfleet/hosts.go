@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/nixfleet/nixfleet/api"
+)
+
+// serverFlags say which server to ask.
+type serverFlags struct {
+	Server string `help:"Address of the server." env:"NIXFLEET_SERVER" default:"http://127.0.0.1:8080"`
+	Token  string `help:"Token to ask with." env:"NIXFLEET_TOKEN"`
+	JSON   bool   `help:"Print JSON." name:"json"`
+}
+
+func (f serverFlags) client() *api.Client { return &api.Client{Server: f.Server, Token: f.Token} }
+
+type hostsCmd struct {
+	List   hostsListCmd   `cmd:"" default:"withargs" help:"All hosts and their three compartments."`
+	Enroll hostsEnrollCmd `cmd:"" help:"Add a host; prints what to run on it."`
+}
+
+type hostsListCmd struct{ serverFlags }
+
+// Run prints a table that fits a terminal.
+func (c *hostsListCmd) Run(e *env) error {
+	hosts, err := c.client().Hosts(e.ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(map[string]any{"hosts": hosts})
+	}
+	if len(hosts) == 0 {
+		_, err := fmt.Fprintln(e.out, "No hosts yet. Add the first one: nixfleet hosts enroll NAME --attr nixosConfigurations.NAME")
+		return err
+	}
+	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "HOST\tGIT\tLOCK\tSYSTEM\tRUNS\tAGENT\tTAGS")
+	for _, h := range hosts {
+		lights := map[string]string{}
+		for _, c := range h.Compartments {
+			lights[c.ID] = c.Label
+		}
+		name := h.Name
+		if !h.Online {
+			name += " (offline)"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.7s\t%s\t%s\n", name, lights["git"], lights["lock"], lights["system"],
+			h.RunningCommit, h.AgentVersion, strings.Join(h.Tags, " "))
+	}
+	return w.Flush()
+}
+
+type hostsEnrollCmd struct {
+	serverFlags
+	Name string   `arg:"" help:"Name of the host."`
+	Attr string   `help:"Flake attribute that builds it. Default: nixosConfigurations.NAME."`
+	Repo string   `help:"owner/name of its repository; may be left out when the App watches one only."`
+	Tags []string `help:"Tags, separated by commas."`
+}
+
+// Run adds the host and prints the command that enrols it.
+func (c *hostsEnrollCmd) Run(e *env) error {
+	if c.Attr == "" {
+		c.Attr = "nixosConfigurations." + c.Name
+	}
+	got, err := c.client().NewHost(e.ctx, api.NewHost{Name: c.Name, Attr: c.Attr, Repo: c.Repo, Tags: c.Tags})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(got)
+	}
+	_, err = fmt.Fprintf(e.out, "Run this on %s before %s:\n\n  nixfleet-agent enroll --server %s --host %s --token %s\n\nThe token works once.\n",
+		got.Host, got.Expires.UTC().Format("15:04 UTC"), c.Server, got.Host, got.Token)
+	return err
+}

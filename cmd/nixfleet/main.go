@@ -1,0 +1,129 @@
+// Command nixfleet is the server and the operator's command line.
+//
+// It reads flags, environment and configuration file, turns signals into an
+// orderly end, and hands over to app (the server), app/demo (the product on one
+// machine) or the API client.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/rs/zerolog"
+
+	"github.com/nixfleet/nixfleet/app"
+)
+
+// cli is every command and flag; kong makes the help from it.
+type cli struct {
+	LogLevel string `help:"What the log shows: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"NIXFLEET_LOG_LEVEL"`
+	LogJSON  bool   `help:"Log as JSON, one object a line." env:"NIXFLEET_LOG_JSON"`
+
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Demo    demoCmd    `cmd:"" help:"Show the whole product on this machine, no account needed."`
+	Lock    lockCmd    `cmd:"" help:"Look into flake.lock files."`
+	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
+	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch for an agent of the demo."`
+}
+
+// env is what commands get of their surroundings.
+type env struct {
+	ctx    context.Context
+	out    io.Writer
+	log    zerolog.Logger
+	logger func(level zerolog.Level) zerolog.Logger
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, out, errOut io.Writer) int {
+	var c cli
+	parser, err := kong.New(&c, kong.Name("nixfleet"), kong.Writers(out, errOut), kong.UsageOnError(),
+		kong.Description("Proves that a pull request is only a safe lock update, merges it, and brings it to your hosts in waves."),
+		kong.Configuration(loadYAML, "/etc/nixfleet/config.yml"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	if err != nil {
+		_, _ = fmt.Fprintln(errOut, "nixfleet:", err)
+		return 2
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		parser.FatalIfErrorf(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	e := &env{ctx: ctx, out: out}
+	e.logger = func(level zerolog.Level) zerolog.Logger { return newLog(errOut, level, c.LogJSON) }
+	level, _ := zerolog.ParseLevel(c.LogLevel)
+	e.log = e.logger(level)
+	if err := parsed.Run(e); err != nil {
+		_, _ = fmt.Fprintln(errOut, "nixfleet:", err)
+		return 1
+	}
+	return 0
+}
+
+func newLog(w io.Writer, level zerolog.Level, asJSON bool) zerolog.Logger {
+	if !asJSON {
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "" || !terminal(w)}
+	}
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// terminal reports whether w is one, so that escape sequences stay out of files.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+type serveCmd struct {
+	app.Config
+}
+
+// Run serves until a signal or a fault.
+func (c *serveCmd) Run(e *env) error {
+	c.Log = e.log
+	a, err := app.Start(e.ctx, c.Config)
+	if err != nil {
+		return err
+	}
+	e.log.Info().Str("url", a.URL()).Str("version", app.Version).Msg("NixFleet is up")
+	select {
+	case <-e.ctx.Done():
+		e.log.Info().Msg("stopping")
+	case err = <-a.Failed():
+	}
+	return errors.Join(err, a.Stop())
+}
+
+type versionCmd struct{}
+
+// Run prints the version and the build.
+func (versionCmd) Run(e *env) error {
+	_, err := fmt.Fprintf(e.out, "nixfleet %s (%s)\n", app.Version, app.Build)
+	return err
+}
+
+// self is the path of this program, for starting it again as a supervisor.
+func self() (string, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
