@@ -75,7 +75,7 @@ func fence(log string) string {
 		if r == '\n' || r == '\t' {
 			return r
 		}
-		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp) {
 			return -1
 		}
 		return r
@@ -84,7 +84,7 @@ func fence(log string) string {
 		log = strings.ToValidUTF8(log[len(log)-maxTail:], "")
 		_, log, _ = strings.Cut(log, "\n")
 	}
-	bar, run, longest := "", 0, 2
+	run, longest := 0, 2
 	for _, r := range log {
 		if r != '`' {
 			run = 0
@@ -93,9 +93,15 @@ func fence(log string) string {
 		run++
 		longest = max(longest, run)
 	}
-	bar = strings.Repeat("`", longest+1)
+	bar := strings.Repeat("`", longest+1)
 	return bar + "text\n" + strings.Trim(log, "\n") + "\n" + bar
 }
+
+// maxLink bounds the address of a link; two revisions take 80 bytes of it.
+const maxLink = 500
+
+var linkEscapes = strings.NewReplacer("(", "%28", ")", "%29", "|", "%7C", "<", "%3C", ">", "%3E", `"`, "%22", "`", "%60",
+	"&", "&amp;", "\\", "%5C", "[", "%5B", "]", "%5D", "'", "%27", "*", "%2A", "_", "%5F", "@", "%40", "!", "%21")
 
 // safeURL is an address fit for a link, or nothing.
 func safeURL(address string) string {
@@ -103,11 +109,19 @@ func safeURL(address string) string {
 	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && u.Scheme != "http") {
 		return ""
 	}
-	return strings.NewReplacer("(", "%28", ")", "%29", "|", "%7C", "<", "%3C", ">", "%3E", `"`, "%22", "`", "%60",
-		"&", "&amp;", " ", "%20", "\\", "%5C", "[", "%5B", "]", "%5D", "'", "%27", "*", "%2A", "_", "%5F").Replace(u.String())
+	link := u.String()
+	for _, c := range []byte(link) {
+		if c <= ' ' || c > '~' {
+			return ""
+		}
+	}
+	if len(link) > maxLink {
+		return ""
+	}
+	return linkEscapes.Replace(link)
 }
 
-func short(sha string) string { return sha[:min(7, len(sha))] }
+func short(sha string) string { return cut(sha, 7) }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
@@ -128,7 +142,10 @@ func span(d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min", d/time.Minute)
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+		if minutes := d % time.Hour / time.Minute; minutes > 0 {
+			return fmt.Sprintf("%d h %d min", d/time.Hour, minutes)
+		}
+		return fmt.Sprintf("%d h", d/time.Hour)
 	}
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
