@@ -150,7 +150,7 @@ func TestHostThatIsNotWellGoesBack(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.deployed()
-	r.policy.VerifyTimeout = 1
+	r.policy.VerifyTimeout = 4
 	r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "echo unwell; exit 7"}}}
 	a := r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v2"})), agentbus.StepReverted)
 	if a.Error.Code != "unhealthy" || a.Error.Step != agentbus.StepVerifying || r.version() != "v1" {
@@ -224,4 +224,34 @@ func TestPullSwitchRefresh(t *testing.T) {
 		last := r.beats[len(r.beats)-1]
 		return last.Observed.RunningCommit == second && last.Order == o.ID && last.Gen == o.Gen && last.Step == agentbus.StepHealthy
 	})
+}
+
+func TestOutputIsStreamed(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v1 streamed"}))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var text strings.Builder
+	seq := uint32(0)
+	err := r.bus.Control.Logs(ctx, r.host.Host, o.ID, func(c agentbus.LogChunk) error {
+		if c.Seq != seq+1 {
+			t.Errorf("chunk %d after %d", c.Seq, seq)
+		}
+		seq = c.Seq
+		text.Write(c.Text)
+		if strings.Contains(text.String(), "done:") {
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) && err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"fetching branch main", "building v1 streamed", "activating v1 streamed"} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("%q is missing in the output:\n%s", want, text.String())
+		}
+	}
 }

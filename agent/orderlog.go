@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -56,6 +57,7 @@ func (a *Agent) openLog(order string) (*orderLog, error) {
 		stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 	go l.flushRegularly()
+	prune(dir, keptLogs)
 	return l, nil
 }
 
@@ -128,14 +130,21 @@ func (l *orderLog) close() {
 	_ = l.file.Close()
 }
 
-// prune removes all but the newest entries of a directory whose names sort by
-// age, as order ids do.
+// prune removes all but the newest entries of a directory.
 func prune(dir string, keep int) {
-	entries, err := os.ReadDir(dir) // sorted by name
-	if err != nil {
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) <= keep {
 		return
 	}
-	for _, e := range entries[:max(0, len(entries)-keep)] {
+	age := func(e os.DirEntry) int64 {
+		info, err := e.Info()
+		if err != nil {
+			return 0
+		}
+		return info.ModTime().UnixNano()
+	}
+	slices.SortStableFunc(entries, func(a, b os.DirEntry) int { return cmp.Compare(age(a), age(b)) })
+	for _, e := range entries[:len(entries)-keep] {
 		_ = os.RemoveAll(filepath.Join(dir, e.Name()))
 	}
 }

@@ -57,7 +57,7 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	var end *stepError
 	switch {
 	case err == nil:
-		log.printf("done %s", note)
+		log.printf("done: %s", or(note, "all is well"))
 		a.see(ctx)
 		return a.ledger.finish(w.Order.ID, agentbus.StepHealthy, note, nil)
 	case ctx.Err() != nil:
