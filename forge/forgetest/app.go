@@ -76,7 +76,6 @@ func (s *Server) getUser(c *call) reply {
 	}
 	body["created_at"], body["updated_at"] = stamp(u.created), stamp(u.created)
 	body["user_view_type"] = "public"
-	body["user_view_type"] = "public"
 	return ok(body)
 }
 
