@@ -106,8 +106,6 @@ func (c *Control) editAccounts(ctx context.Context, edit func(*jwt.AccountClaims
 		return err
 	}
 	defer nc.Close()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	for _, account := range []string{publicKey(c.o.Keys.control), publicKey(c.o.Keys.agents)} {
 		if err := c.editAccount(ctx, nc, account, edit); err != nil {
 			return err
@@ -119,7 +117,7 @@ func (c *Control) editAccounts(ctx context.Context, edit func(*jwt.AccountClaims
 func (c *Control) editAccount(ctx context.Context, nc *nats.Conn, account string, edit func(*jwt.AccountClaims) bool) error {
 	const tries = 5
 	for range tries {
-		reply, err := nc.RequestWithContext(ctx, fmt.Sprintf(claimsLookup, account), nil)
+		reply, err := request(ctx, nc, fmt.Sprintf(claimsLookup, account), nil)
 		if err != nil {
 			return fmt.Errorf("look up account %s: %w", account, err)
 		}
@@ -141,8 +139,22 @@ func (c *Control) editAccount(ctx context.Context, nc *nats.Conn, account string
 	return fmt.Errorf("update account %s: another server kept changing it", account)
 }
 
+// request asks the administration of the broker, twice if need be: one that has
+// just started, on a slow disk, may drop the first.
+func request(ctx context.Context, nc *nats.Conn, subject string, data []byte) (reply *nats.Msg, err error) {
+	for range 2 {
+		try, cancel := context.WithTimeout(ctx, callTimeout)
+		reply, err = nc.RequestWithContext(try, subject, data)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return reply, err
+}
+
 func pushAccount(ctx context.Context, nc *nats.Conn, token string) error {
-	reply, err := nc.RequestWithContext(ctx, claimsUpdate, []byte(token))
+	reply, err := request(ctx, nc, claimsUpdate, []byte(token))
 	if err != nil {
 		return err
 	}
