@@ -30,8 +30,10 @@ type Move struct {
 	Again    time.Time // when to look again without being woken; zero: only when woken
 }
 
-// againOffline is how soon to look again while the silence of a host is unclear.
-const againOffline = 15 * time.Second
+const (
+	againOffline = 15 * time.Second // while the silence of a host is unclear
+	againNext    = time.Second      // when one change of state leads to another
+)
 
 // advancing is one run of Advance.
 type advancing struct {
@@ -42,7 +44,7 @@ type advancing struct {
 
 // Advance decides what a rollout does next: which hosts get their order, which
 // have run out of time, whether it has ended. It is pure, and running it again on
-// what it returned changes nothing.
+// what it returned changes nothing, unless it asked for another look at once.
 //
 // Waves go in order. A wave is done when each of its hosts has ended, is offline
 // or was put off; the next begins after the soak. At most max_parallel hosts are
@@ -56,8 +58,6 @@ func Advance(f RolloutFacts, now time.Time) Move {
 	switch {
 	case f.Rollout.State == RolloutPlanned && f.Newer:
 		a.event(RolloutOvertaken, "A newer rollout of the repository takes its place.")
-	case f.Rollout.State == RolloutHalted && f.Newer:
-		a.event(RolloutOvertaken, "It was halted, and a newer rollout of the repository takes its place.")
 	case f.Rollout.State == RolloutPlanned && f.Busy:
 		a.wake(now.Add(time.Minute))
 	case f.Rollout.State == RolloutPlanned:
@@ -67,6 +67,9 @@ func Advance(f RolloutFacts, now time.Time) Move {
 	a.budget()
 	a.dispatch()
 	a.finish()
+	if a.move.State == RolloutHalted && f.Newer {
+		a.event(RolloutOvertaken, "It was halted, and a newer rollout of the repository takes its place.")
+	}
 	a.tidy()
 	r := f.Rollout
 	r.State, r.Hosts = a.move.State, a.move.Hosts
@@ -74,9 +77,15 @@ func Advance(f RolloutFacts, now time.Time) Move {
 	return a.move
 }
 
+// event changes the rollout's state, once in a look: each change is one line of the
+// table, which the database guards. What follows from it is left to another look at once.
 func (a *advancing) event(e RolloutEvent, why string) {
 	to := NextRolloutState(a.move.State, e)
-	if to != a.move.State {
+	switch {
+	case to == a.move.State:
+	case a.move.State != a.f.Rollout.State:
+		a.wake(a.now.Add(againNext))
+	default:
 		a.move.State, a.move.Reason = to, why
 	}
 }
@@ -140,7 +149,7 @@ func (a *advancing) lapse(p *HostProgress) {
 		return
 	}
 	*p = p.After(HostExpired, a.now)
-	a.move.Cancel = append(a.move.Cancel, p.Host)
+	a.takeBack(p.Host)
 }
 
 // deadline fails a host whose order's time is up, and puts one aside that is gone
@@ -160,7 +169,7 @@ func (a *advancing) deadline(p *HostProgress, life time.Duration) {
 			Step: string(step), Code: "expired",
 			Message: fmt.Sprintf("The host did not finish within %s; it was last heard to be %s.", life, step),
 		}
-		a.move.Cancel = append(a.move.Cancel, p.Host)
+		a.takeBack(p.Host)
 		return
 	}
 	if p.State != HostOrdered || a.f.Rollout.Plan.Offline == "skip" {
@@ -349,11 +358,21 @@ func (a *advancing) tidy() {
 		switch {
 		case p.State == HostOffline || p.State == HostDeferred:
 			*p = p.After(HostSaysCancelled, a.now)
-			if !slices.Contains(a.move.Cancel, p.Host) {
-				a.move.Cancel = append(a.move.Cancel, p.Host)
-			}
+			a.takeBack(p.Host)
 		case p.State == HostWaiting && a.move.State.Terminal():
 			*p = p.After(HostSaysCancelled, a.now)
 		}
+	}
+}
+
+// takeBack makes sure that a host does not begin its order. One that would have been
+// given in this very look is not given at all.
+func (a *advancing) takeBack(host string) {
+	if i := slices.Index(a.move.Orders, host); i >= 0 {
+		a.move.Orders = slices.Delete(a.move.Orders, i, i+1)
+		return
+	}
+	if !slices.Contains(a.move.Cancel, host) {
+		a.move.Cancel = append(a.move.Cancel, host)
 	}
 }
