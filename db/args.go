@@ -63,7 +63,7 @@ var jsonbCodec = &pgtype.JSONBCodec{Marshal: marshalJSON, Unmarshal: json.Unmars
 
 func marshalJSON(v any) ([]byte, error) {
 	b, err := json.Marshal(v)
-	if err != nil || !bytes.Contains(b, []byte(`\u0000`)) {
+	if err != nil || !bytes.Contains(b, []byte(`\u0000`)) && !bytes.Contains(b, []byte(`\ufffd`)) {
 		return b, err
 	}
 	// An escape counts only where the backslash is not itself escaped.
@@ -72,8 +72,9 @@ func marshalJSON(v any) ([]byte, error) {
 		switch {
 		case b[i] != '\\':
 			out = append(out, b[i])
-		case bytes.HasPrefix(b[i:], []byte(`\u0000`)):
-			out = append(out, `\ufffd`...)
+		case bytes.HasPrefix(b[i:], []byte(`\u0000`)), bytes.HasPrefix(b[i:], []byte(`\ufffd`)):
+			// Written out, as what was stored is when it is encoded again: the two must compare equal.
+			out = append(out, "\uFFFD"...)
 			i += len(`\u0000`) - 1
 		default:
 			out = append(out, b[i], b[i+1])

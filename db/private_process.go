@@ -157,10 +157,6 @@ func (c *cluster) awaitGone(ctx context.Context, pid int) bool {
 		if exited(pid) {
 			return true
 		}
-		// A zombie of another process' child still counts as a process.
-		if _, err := os.Lstat(filepath.Join(c.data, "postmaster.pid")); errors.Is(err, os.ErrNotExist) && !c.holds(pid) {
-			return true
-		}
 		select {
 		case <-ctx.Done():
 			return false
@@ -169,20 +165,16 @@ func (c *cluster) awaitGone(ctx context.Context, pid int) bool {
 	}
 }
 
-// holds reports whether a process still works in the data directory.
-func (c *cluster) holds(pid int) bool {
-	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
-	return err == nil && cwd == c.data
-}
-
-// exited reports whether a process is gone, and buries it if it is our child.
+// exited reports whether a process is gone, and buries it if it is our child. One
+// that only waits for another parent to do so is gone too.
 func exited(pid int) bool {
 	var status unix.WaitStatus
 	done, err := unix.Wait4(pid, &status, unix.WNOHANG, nil)
 	if err == nil {
 		return done == pid
 	}
-	return errors.Is(unix.Kill(pid, 0), unix.ESRCH)
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return errors.Is(unix.Kill(pid, 0), unix.ESRCH) || err == nil && bytes.Contains(stat, []byte(") Z "))
 }
 
 // lastWords is the end of what Postgres wrote while it started.

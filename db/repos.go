@@ -23,9 +23,10 @@ type RepoClaim struct {
 type RepoChange struct {
 	DefaultBranch string
 	HeadSHA       string
-	PolicyError   string      // why the policy file is broken
-	OpenPulls     []int       // nil when they were not listed
-	Rollout       *NewRollout // to start; nil for none
+	PolicyError   string        // why the policy file is broken
+	Policy        *fleet.Policy // as read; nil keeps the one that was read last
+	OpenPulls     []int         // nil when they were not listed
+	Rollout       *NewRollout   // to start; nil for none
 	Again         time.Time
 }
 
@@ -105,17 +106,21 @@ func (d *DB) SaveRepo(ctx context.Context, c RepoClaim, v RepoChange, now time.T
 }
 
 func (d *DB) saveRepo(ctx context.Context, tx pgx.Tx, c RepoClaim, v RepoChange, now time.Time) error {
+	var policy any
+	if v.Policy != nil {
+		policy = *v.Policy
+	}
 	err := guarded(ctx, tx, `
 		update repos set
 			default_branch = coalesce(nullif(@branch, ''), default_branch),
 			head_sha = coalesce(nullif(@head, ''), head_sha),
 			head_at = case when @head <> '' then @now::timestamptz else head_at end,
-			policy_error = @policy_error, lease_until = null, attempt = 0,
+			policy_error = @policy_error, policy = coalesce(@policy::jsonb, policy), lease_until = null, attempt = 0,
 			due_at = case when wake = @wake then @again::timestamptz else due_at end
 		where id = @id and fence = @fence and lease_until is not null`,
 		args{
 			"id": c.Repo.ID, "fence": c.fence, "wake": c.wake, "branch": v.DefaultBranch, "head": v.HeadSHA,
-			"policy_error": v.PolicyError, "now": now, "again": v.Again,
+			"policy_error": v.PolicyError, "policy": policy, "now": now, "again": v.Again,
 		})
 	if err != nil {
 		return err

@@ -37,10 +37,13 @@ func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
 		HeadSHA     string
 		HeadAt      time.Time
 		PolicyError string
+		Policy      *fleet.Policy
 	}
-	collect(b, `select id, installation_id, owner, name, default_branch, head_sha, head_at, policy_error
+	collect(b, `select id, installation_id, owner, name, default_branch, head_sha, head_at, policy_error, policy
 		from repos r where `+watched+` order by owner, name, id`, args{}, func(r row) {
-		v.Repos = append(v.Repos, fleet.RepoView{Repo: r.repo(), HeadSHA: r.HeadSHA, HeadAt: r.HeadAt, PolicyError: r.PolicyError})
+		v.Repos = append(v.Repos, fleet.RepoView{
+			Repo: r.repo(), HeadSHA: r.HeadSHA, HeadAt: r.HeadAt, PolicyError: r.PolicyError, Policy: r.Policy,
+		})
 	})
 }
 

@@ -56,6 +56,7 @@ create table repos (
     head_sha        text not null default '',
     head_at         timestamptz,
     policy_error    text not null default '',
+    policy          jsonb, -- as last read
     created_at      timestamptz not null,
     due_at          timestamptz,
     lease_until     timestamptz,
