@@ -30,6 +30,7 @@ type Fault struct {
 	Status  int
 	Message string
 	Header  http.Header
+	docs    string // documentation_url, which clients recognize some errors by
 	// Body replaces the body: wrong JSON, half an answer.
 	Body []byte
 	// AfterEffect lets the effect happen first: Drop, Status and Body then
@@ -37,7 +38,9 @@ type Fault struct {
 	AfterEffect bool
 }
 
-// TooManyRequests is the fault of the primary rate limit (429).
+// TooManyRequests is the fault of the primary rate limit (429). It leaves out
+// X-RateLimit-Reset, so that a client library's own memory of the limit does
+// not swallow the requests that follow.
 func TooManyRequests(retryAfter time.Duration) Fault {
 	return Fault{
 		Status: http.StatusTooManyRequests, Message: "API rate limit exceeded for installation ID 1.",
@@ -51,6 +54,7 @@ func SecondaryLimit(retryAfter time.Duration) Fault {
 		Status:  http.StatusForbidden,
 		Message: "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
 		Header:  http.Header{"Retry-After": {seconds(retryAfter)}},
+		docs:    "https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#about-secondary-rate-limits",
 	}
 }
 
@@ -159,6 +163,9 @@ func (f *Fault) reply(*Server) reply {
 		status = http.StatusOK
 	}
 	rep := refuse(status, f.Message)
+	if f.docs != "" {
+		rep.body.(obj)["documentation_url"] = f.docs
+	}
 	rep.header = f.Header.Clone()
 	if rep.header == nil {
 		rep.header = http.Header{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,14 +28,13 @@ func TestAmbiguousMerges(t *testing.T) {
 		fault  forgetest.Fault
 		merged bool
 	}{
-		"cut before":  {forgetest.Fault{Drop: true}, false},
-		"cut after":   {forgetest.Fault{Drop: true, AfterEffect: true}, true},
-		"502 before":  {forgetest.Fault{Status: 502}, false},
-		"502 after":   {forgetest.Fault{Status: 502, AfterEffect: true}, true},
-		"not JSON":    {forgetest.Fault{Body: []byte(`{"merged":`), AfterEffect: true}, true},
-		"base moved":  {forgetest.Fault{Status: 405, Message: "Base branch was modified. Review and try the merge again."}, false},
-		"rate limit":  {forgetest.TooManyRequests(time.Minute), false},
-		"abuse limit": {forgetest.SecondaryLimit(time.Minute), false},
+		"cut before": {forgetest.Fault{Drop: true}, false},
+		"cut after":  {forgetest.Fault{Drop: true, AfterEffect: true}, true},
+		"502 before": {forgetest.Fault{Status: 502}, false},
+		"502 after":  {forgetest.Fault{Status: 502, AfterEffect: true}, true},
+		"not JSON":   {forgetest.Fault{Body: []byte(`{"merged":`), AfterEffect: true}, true},
+		"base moved": {forgetest.Fault{Status: 405, Message: "Base branch was modified. Review and try the merge again."}, false},
+		"rate limit": {forgetest.TooManyRequests(time.Minute), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,14 +60,12 @@ func TestAmbiguousMerges(t *testing.T) {
 func TestLimitsAreRecognized(t *testing.T) {
 	t.Parallel()
 	s, ctx := newSite(t, forgetest.Options{}), deadline(t)
-	s.Inject(forgetest.SecondaryLimit(time.Minute))
-	_, _, err := s.client.Repositories.Get(ctx, "octo", "fleet")
-	// The first request is the one for a token, which hides the type.
-	if err == nil {
-		t.Error("secondary limit went unseen")
-	}
-	_, _, err = s.client.Repositories.Get(ctx, "octo", "fleet")
+	s.Inject(forgetest.Fault{Path: "/repos/*", Status: 403, Message: "only once", Skip: 1})
+	_, _, err := s.client.Repositories.Get(ctx, "octo", "fleet") // skipped, and brings the token
 	check(t, err)
+	if _, _, err = s.client.Repositories.Get(ctx, "octo", "fleet"); message(err) != "only once" {
+		t.Errorf("403: %v", err)
+	}
 	s.Inject(forgetest.TooManyRequests(42 * time.Second))
 	_, _, err = s.client.Repositories.Get(ctx, "octo", "fleet")
 	var plain *github.ErrorResponse
@@ -78,6 +76,12 @@ func TestLimitsAreRecognized(t *testing.T) {
 	check(t, err)
 	if limits.GetCore().Limit != 5000 {
 		t.Errorf("limits: %v", limits)
+	}
+	s.Inject(forgetest.SecondaryLimit(time.Minute)) // last: the client then keeps quiet for a minute
+	_, _, err = s.client.Repositories.Get(ctx, "octo", "fleet")
+	var abuse *github.AbuseRateLimitError
+	if !errors.As(err, &abuse) || abuse.GetRetryAfter() != time.Minute {
+		t.Errorf("secondary limit: %v, want it recognized with its Retry-After", err)
 	}
 }
 
@@ -139,8 +143,11 @@ func TestCodeMayRunBetweenEffectAndAnswer(t *testing.T) {
 	s := newSite(t, forgetest.Options{})
 	n, _ := s.openUpdate("two\n")
 	before := s.Head(repoName, "main")
+	var mu sync.Mutex
 	seen := map[forgetest.Phase]string{}
 	s.OnRequest(func(r *http.Request, phase forgetest.Phase) {
+		mu.Lock()
+		defer mu.Unlock()
 		if r.Method == http.MethodPut && r.URL.Path == "/repos/octo/fleet/pulls/1/merge" {
 			seen[phase] = s.Head(repoName, "main")
 			if phase == forgetest.AfterEffect {
@@ -152,6 +159,8 @@ func TestCodeMayRunBetweenEffectAndAnswer(t *testing.T) {
 		t.Error("the connection was not cut")
 	}
 	after := s.Head(repoName, "main")
+	mu.Lock()
+	defer mu.Unlock()
 	if seen[forgetest.BeforeEffect] != before || seen[forgetest.AfterEffect] != after || before == after {
 		t.Errorf("main: %s, then %v, then %s", before, seen, after)
 	}

@@ -155,8 +155,8 @@ func (q *hookQueue) finish(d *delivery) {
 
 func (q *hookQueue) send(ctx context.Context, d *delivery) {
 	d.at = q.s.now()
-	start := time.Now() // the duration is about the network, not the imitated calendar
-	defer func() { d.took = time.Since(start) }()
+	start := q.s.opts.AuthNow() // a duration of the network, not of the imitated calendar
+	defer func() { d.took = q.s.opts.AuthNow().Sub(start) }()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, d.url, bytes.NewReader(d.payload))
 	if err != nil {
 		d.status, d.code = "failed to connect to host", 502

@@ -80,8 +80,7 @@ func (s *Server) onInstallation(id int64, f func(*installation)) error {
 	return nil
 }
 
-// Suspend and Unsuspend are the buttons on the installation's page. While
-// suspended its tokens answer 403 and no events about its repositories come.
+// Suspend is the button on the installation's page. While suspended its tokens answer 403 and no events about its repositories come.
 func (s *Server) Suspend(installationID int64) error {
 	return s.onInstallation(installationID, func(i *installation) {
 		i.suspended, i.updated = s.now(), s.now()

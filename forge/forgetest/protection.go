@@ -77,7 +77,7 @@ func (s *Server) SetRules(repo, branch string, rules ...Rule) error {
 	return nil
 }
 
-// AppID is the id of an App by its slug ("github-actions" is 15368, unknown
+// AppIDOf is the id of an App by its slug ("github-actions" is 15368, unknown
 // ones are made up), for rules with an integration_id.
 func (s *Server) AppIDOf(slug string) int64 {
 	s.mu.Lock()

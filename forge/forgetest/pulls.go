@@ -285,19 +285,25 @@ func (s *Server) mergeableState(p *pull, known bool) string {
 
 // changes is what the pull request's page shows: from the merge base to head.
 func (p *pull) changes() (fork string, list []change, err error) {
-	tip := p.base.git.tip(p.baseRef)
-	if p.state == "closed" {
-		tip = p.baseSHA
-	}
-	if fork, err = p.base.git.line("merge-base", tip, p.headSHA); err != nil {
+	if fork, err = p.fork(); err != nil {
 		return "", nil, err
 	}
 	list, err = p.base.git.diff(fork, p.headSHA)
 	return fork, list, err
 }
 
+// fork is the merge base with the base branch; once closed, with the base as it
+// was.
+func (p *pull) fork() (string, error) {
+	tip := p.base.git.tip(p.baseRef)
+	if p.state == "closed" {
+		tip = p.baseSHA
+	}
+	return p.base.git.line("merge-base", tip, p.headSHA)
+}
+
 func (p *pull) commits() ([]commit, error) {
-	fork, _, err := p.changes()
+	fork, err := p.fork()
 	if err != nil {
 		return nil, err
 	}

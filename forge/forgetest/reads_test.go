@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -281,11 +282,11 @@ func TestRevalidationIsFree(t *testing.T) {
 
 func TestAnUnknownEndpointIsReported(t *testing.T) {
 	t.Parallel()
-	var reported []string
-	s := must(forgetest.New(forgetest.Options{Dir: t.TempDir(), Report: func(string, ...any) { reported = append(reported, "x") }}))(t)
+	var reported atomic.Int32
+	s := must(forgetest.New(forgetest.Options{Dir: t.TempDir(), Report: func(string, ...any) { reported.Add(1) }}))(t)
 	t.Cleanup(func() { check(t, s.Close()) })
-	if got := ask(t, "GET", s.APIURL()+"repos/octo/fleet/stargazers", "").StatusCode; got != http.StatusNotFound || len(reported) != 1 {
-		t.Errorf("%d, %d reports; want 404 and one", got, len(reported))
+	if got := ask(t, "GET", s.APIURL()+"repos/octo/fleet/stargazers", "").StatusCode; got != http.StatusNotFound || reported.Load() != 1 {
+		t.Errorf("%d, %d reports; want 404 and one", got, reported.Load())
 	}
 	if _, err := forgetest.New(forgetest.Options{}); err == nil || errors.Is(err, http.ErrServerClosed) {
 		t.Error("a server without a directory started")
