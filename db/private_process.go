@@ -113,12 +113,12 @@ func (c *cluster) postmaster() (pid int, ok bool) {
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	pid, err = strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || pid <= 1 || exited(pid) || unix.Kill(pid, 0) != nil {
+	if err != nil || pid <= 1 {
 		return 0, false
 	}
 	cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid))
 	if err != nil {
-		return pid, true // no /proc here; Postgres' own word counts
+		return pid, !exited(pid) // it has ended, or there is no /proc and Postgres' own word counts
 	}
 	if same, err := filepath.EvalSymlinks(c.data); err == nil && cwd == same {
 		return pid, true

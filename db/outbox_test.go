@@ -1,0 +1,81 @@
+package db_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// effect makes one effect due and claims it.
+func (w *world) effect(number int) db.Effect {
+	w.t.Helper()
+	w.look(w.claim(number), fleet.UpdateChecks, "aaa")
+	return w.claimEffect("comment:1")
+}
+
+func (w *world) claimEffect(key string) db.Effect {
+	w.t.Helper()
+	claimed, err := w.d.ClaimEffects(w.t.Context(), w.now, lease, 10)
+	must(w.t, err)
+	for _, e := range claimed {
+		if e.Key == key {
+			return e
+		}
+	}
+	w.t.Fatalf("%s is not due, only %v", key, claimed)
+	return db.Effect{}
+}
+
+func TestEffectThatIsAskedForAgainDuringItsWorkStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.effect(1)
+	equal(t, "payload", string(e.Payload), `{"update_id": 1}`)
+	w.look(w.claim(1), fleet.UpdateFailing, "aaa")
+	must(t, w.d.FinishEffect(t.Context(), e))
+	again := w.claimEffect("comment:1")
+	if again.Attempt != 1 {
+		t.Errorf("attempt %d of the new round, want 1", again.Attempt)
+	}
+	must(t, w.d.FinishEffect(t.Context(), again))
+	if n := w.count(`select count(*) from outbox where key = 'comment:1'`); n != 0 {
+		t.Error("it is still there")
+	}
+}
+
+func TestEffectOfADeadWorkerIsCarriedOutByAnother(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	dead := w.effect(1)
+	w.after(lease)
+	e := w.claimEffect("comment:1")
+	if e.Attempt != 2 {
+		t.Errorf("attempt %d, want 2", e.Attempt)
+	}
+	for name, err := range map[string]error{
+		"finish": w.d.FinishEffect(t.Context(), dead),
+		"retry":  w.d.RetryEffect(t.Context(), dead, w.now, "x"),
+	} {
+		if !errors.Is(err, db.ErrConflict) {
+			t.Errorf("%s by the dead worker: %v, want ErrConflict", name, err)
+		}
+	}
+	must(t, w.d.FinishEffect(t.Context(), e))
+}
+
+func TestEffectThatFailedWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	must(t, w.d.RetryEffect(t.Context(), w.effect(1), w.now.Add(time.Minute), "no \x00 answer"))
+	w.after(59 * time.Second)
+	if claimed, err := w.d.ClaimEffects(t.Context(), w.now, 0, 10); err != nil || len(claimed) != 0 {
+		t.Errorf("claimed %v, %v before its time", claimed, err)
+	}
+	w.after(time.Second)
+	if e := w.claimEffect("comment:1"); e.Attempt != 2 {
+		t.Errorf("attempt %d, want 2", e.Attempt)
+	}
+}
