@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -13,9 +14,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// batchSize is how many orders one write to disk carries; the broker takes no
-// more than 1000 in a batch.
-const batchSize = 1000
+// batchSize is how many orders one write to disk carries, and batchesInFlight how
+// many writes are under way. The broker takes up to 1000 and 50. Hosts see an
+// order when its batch is complete, so smaller batches let them begin while
+// later ones are still being signed.
+const (
+	batchSize       = 250
+	batchesInFlight = 4
+)
 
 // Error codes with which the broker says that somebody else wrote in between.
 const (
@@ -27,16 +33,40 @@ const (
 // it replaces, so that of two servers, or of a late repetition, the order with
 // the greater generation stays.
 type lastValues struct {
-	mu sync.Mutex
-	at map[string]lastValue
+	sending sync.Mutex // one Send at a time: two would only get in each other's way
+	mu      sync.Mutex
+	at      map[string]lastValue
 }
 
 type lastValue struct{ gen, seq uint64 }
 
+func (l *lastValues) get(host string) (lastValue, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	value, known := l.at[host]
+	return value, known
+}
+
+func (l *lastValues) set(host string, value lastValue) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at == nil {
+		l.at = make(map[string]lastValue)
+	}
+	l.at[host] = value
+}
+
+func (l *lastValues) forget(host string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.at, host)
+}
+
 // outgoing is one order on its way into the bucket.
 type outgoing struct {
-	order Order
-	data  []byte
+	order    Order
+	data     []byte
+	replaces uint64 // sequence of the write that this one takes the place of
 }
 
 // Send signs orders and puts them into the bucket, from where each host gets the
@@ -48,19 +78,33 @@ func (c *Control) Send(ctx context.Context, orders []Order) error {
 	if err != nil {
 		return fmt.Errorf("send orders: %w", err)
 	}
-	c.bucket.mu.Lock()
-	defer c.bucket.mu.Unlock()
-	if c.bucket.at == nil {
-		c.bucket.at = make(map[string]lastValue)
-	}
-	for len(newest) > 0 {
-		chunk := newest[:min(batchSize, len(newest))]
-		newest = newest[len(chunk):]
-		if err := c.put(ctx, chunk); err != nil {
+	c.bucket.sending.Lock()
+	defer c.bucket.sending.Unlock()
+	var flying sync.WaitGroup
+	defer flying.Wait()
+	slots, errs := make(chan struct{}, batchesInFlight), make(chan error, 1)
+	for chunk := range slices.Chunk(newest, batchSize) {
+		if err := c.sealAll(chunk); err != nil {
 			return fmt.Errorf("send orders: %w", err)
 		}
+		slots <- struct{}{}
+		flying.Go(func() {
+			defer func() { <-slots }()
+			if err := c.put(ctx, chunk); err != nil {
+				select {
+				case errs <- err:
+				default: // one is enough to tell
+				}
+			}
+		})
 	}
-	return nil
+	flying.Wait()
+	select {
+	case err := <-errs:
+		return fmt.Errorf("send orders: %w", err)
+	default:
+		return nil
+	}
 }
 
 // newest completes and checks orders and keeps the newest of each host.
@@ -93,19 +137,18 @@ func (c *Control) newest(orders []Order) ([]outgoing, error) {
 	return out, nil
 }
 
-// put writes one batch. Lock held.
+// put writes one batch, or what of it is newer than the bucket.
 func (c *Control) put(ctx context.Context, chunk []outgoing) error {
 	const tries = 5
-	if err := c.sealAll(chunk); err != nil {
-		return err
-	}
 	for range tries {
 		if err := c.learn(ctx, chunk); err != nil {
 			return err
 		}
 		var newer []outgoing
 		for _, out := range chunk {
-			if out.order.Gen > c.bucket.at[out.order.Host].gen {
+			value, _ := c.bucket.get(out.order.Host)
+			if out.order.Gen > value.gen {
+				out.replaces = value.seq
 				newer = append(newer, out)
 			}
 		}
@@ -115,13 +158,13 @@ func (c *Control) put(ctx context.Context, chunk []outgoing) error {
 		last, err := c.publish(ctx, newer)
 		if err == nil {
 			for i, out := range newer {
-				c.bucket.at[out.order.Host] = lastValue{out.order.Gen, last - uint64(len(newer)-1-i)}
+				c.bucket.set(out.order.Host, lastValue{out.order.Gen, last - uint64(len(newer)-1-i)})
 			}
 			return nil
 		}
 		// Whatever went wrong, what we knew of these hosts may be wrong now.
 		for _, out := range newer {
-			delete(c.bucket.at, out.order.Host)
+			c.bucket.forget(out.order.Host)
 		}
 		if !isConflict(err) {
 			return err
@@ -159,7 +202,7 @@ func (c *Control) sealAll(chunk []outgoing) error {
 func (c *Control) learn(ctx context.Context, chunk []outgoing) error {
 	for _, out := range chunk {
 		host := out.order.Host
-		if _, known := c.bucket.at[host]; known {
+		if _, known := c.bucket.get(host); known {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -180,7 +223,7 @@ func (c *Control) learn(ctx context.Context, chunk []outgoing) error {
 		default:
 			return fmt.Errorf("read the order of %s: %s %s", host, status, reply.Header.Get("Description"))
 		}
-		c.bucket.at[host] = value
+		c.bucket.set(host, value)
 	}
 	return nil
 }
@@ -208,7 +251,7 @@ func (c *Control) publish(ctx context.Context, batch []outgoing) (uint64, error)
 	for i, out := range batch {
 		m := nats.NewMsg(bucketPrefix + out.order.Host)
 		m.Data = out.data
-		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(c.bucket.at[out.order.Host].seq, 10))
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(out.replaces, 10))
 		if len(batch) > 1 {
 			m.Header.Set("Nats-Batch-Id", id)
 			m.Header.Set("Nats-Batch-Sequence", strconv.Itoa(i+1))
