@@ -32,6 +32,12 @@ type commentPayload struct {
 	} `json:"performed_via_github_app"`
 }
 
+// by reports whether the comment is the one of this App. Anybody can write the
+// marker, and another App may run NixFleet, too.
+func (c commentPayload) by(app int64) bool {
+	return c.Via != nil && c.Via.ID == app && strings.HasPrefix(c.Body, Marker)
+}
+
 // UpsertComment writes the one comment of an update and returns its id. With id 0
 // it looks for ours first, because the answer to an earlier attempt may have been
 // lost; a comment that somebody deleted is written again.
@@ -69,8 +75,7 @@ func (f *Forge) UpsertComment(ctx context.Context, repo fleet.Repo, number int, 
 	return made.ID, decodeID(op, a, &made, &made.ID)
 }
 
-// ownComment finds the oldest comment that carries our marker and was written by
-// our App. Anybody can write the marker.
+// ownComment finds the oldest comment that is ours.
 func (f *Forge) ownComment(ctx context.Context, c *client, repo fleet.Repo, number int) (int64, error) {
 	path, err := repoPath(repo, fmt.Sprintf("/issues/%d/comments", number))
 	if err != nil {
@@ -81,7 +86,7 @@ func (f *Forge) ownComment(ctx context.Context, c *client, repo fleet.Repo, numb
 		return 0, err
 	}
 	for _, comment := range slices.Concat(lists...) {
-		if comment.Via != nil && comment.Via.ID == f.config.AppID && strings.HasPrefix(comment.Body, Marker) {
+		if comment.by(f.config.AppID) {
 			return comment.ID, nil
 		}
 	}

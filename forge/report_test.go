@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,6 +42,24 @@ func TestOneCommentIsEditedInPlace(t *testing.T) {
 	must(s.forge.UpsertComment(s.ctx, s.repo, n, second, strings.Repeat("ä", 70000)))(t)
 	if got := s.Comments(fleetRepo, n)[1].Body; len(got) > maxComment || len(got) < maxComment-1 {
 		t.Errorf("a long comment has %d bytes, want it cut to %d", len(got), maxComment)
+	}
+}
+
+func TestCommentsOfOthersAreNotOurs(t *testing.T) {
+	t.Parallel()
+	for payload, want := range map[string]bool{
+		`{"body":"<!-- nixfleet:update -->\nx","performed_via_github_app":{"id":7}}`:   true,
+		`{"body":"<!-- nixfleet:update -->\nx","performed_via_github_app":{"id":8}}`:   false,
+		`{"body":"<!-- nixfleet:update -->\nx","performed_via_github_app":null}`:       false,
+		`{"body":"> <!-- nixfleet:update -->\nx","performed_via_github_app":{"id":7}}`: false,
+	} {
+		var c commentPayload
+		if err := json.Unmarshal([]byte(payload), &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.by(7); got != want {
+			t.Errorf("%s is ours: %v, want %v", payload, got, want)
+		}
 	}
 }
 

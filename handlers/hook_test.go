@@ -222,7 +222,8 @@ func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestHookLimitsTheBody(t *testing.T) {
 	t.Parallel()
-	largest := `{"a":"` + strings.Repeat("x", maxPayload-8) + `"}`
+	const head, tail = `{"action":"x","a":"`, `"}`
+	largest := head + strings.Repeat("x", maxPayload-len(head)-len(tail)) + tail
 	for name, c := range map[string]struct {
 		body    string
 		unknown bool // no Content-Length
