@@ -63,7 +63,7 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 		// Whether this is an update at all could not be read: nothing is shown yet.
 		return a.db.PostponeUpdate(ctx, c, now.Add(backoff(c.Attempt)))
 	}
-	change := a.decide(snap, now)
+	change := a.decide(u, snap, now)
 	err = a.db.SaveVerdict(ctx, c, change, now)
 	if errors.Is(err, db.ErrConflict) {
 		log.Debug().Msg("someone else decided in the meantime; nothing is stored")
@@ -79,10 +79,14 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 }
 
 // decide asks the domain and adds what must be stored beside the verdict.
-func (a *App) decide(snap fleet.Snapshot, now time.Time) db.VerdictChange {
+func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.VerdictChange {
 	concerns, _ := fleet.Concerns(snap)
 	concerns = concerns || !snap.Files.Known()
 	v := fleet.Decide(snap, now)
+	if ended(v.State) && v.HeadSHA == u.HeadSHA {
+		// What was proven of this head stays on show once there is nothing left to prove.
+		v.Inputs, v.Conditions = u.Verdict.Inputs, u.Verdict.Conditions
+	}
 	change := db.VerdictChange{Verdict: v, Pull: snap.Pull.Value, Ignored: !concerns, ChecksPassed: snap.Recorded.ChecksPassed}
 	if !v.ChecksPassed() {
 		change.ChecksPassed = time.Time{}

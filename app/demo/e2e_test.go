@@ -40,7 +40,7 @@ func TestAPullRequestBecomesNineSwitchedHosts(t *testing.T) {
 			t.Errorf("%s activated %v, want exactly one system", h.Host, got)
 		}
 	}
-	r.onGitHub(u, "Deployed to 9/9 hosts")
+	r.onGitHub(u, "Deployed 9/9 hosts")
 }
 
 // onGitHub waits until comment and check run show what the dashboard shows.

@@ -29,7 +29,7 @@ import (
 
 // patience bounds every wait for a condition. It is no deadline of the product:
 // a machine under load may be slow, and a wait that succeeds ends at once.
-const patience = 4 * time.Minute
+const patience = 2 * time.Minute
 
 // The test binary plays three parts: the tests, the server of the kill -9 tests,
 // and the supervisor of a switch, each a process of its own.

@@ -14,7 +14,7 @@ func (s *Server) sideJSON(r *repository, ref, sha string) obj {
 func (s *Server) labelJSON(r *repository, l *label) obj {
 	return obj{
 		"id": l.id, "node_id": nodeID("Label", l.id), "url": s.api("/repos/%s/labels/%s", r.fullName(), escapePath(l.name)),
-		"name": l.name, "color": l.color, "default": false, "description": nil,
+		"name": l.name, "color": l.color, "default": false, "description": "",
 	}
 }
 
