@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/nixfleet/nixfleet/agentbus"
-	"github.com/nixfleet/nixfleet/agentbus/bustest"
 )
 
 const wholeWay = "received fetching building switching verifying healthy"
@@ -147,21 +146,26 @@ func TestRebootNeeded(t *testing.T) {
 
 func TestHostThatIsNotWellGoesBack(t *testing.T) {
 	t.Parallel()
-	r := newRig(t)
-	r.start()
-	r.deployed()
-	r.policy.VerifyTimeout = 4
-	r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "echo unwell; exit 7"}}}
-	a := r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v2"})), agentbus.StepReverted)
-	if a.Error.Code != "unhealthy" || a.Error.Step != agentbus.StepVerifying || r.version() != "v1" {
-		t.Errorf("error %+v, running %s", a.Error, r.version())
-	}
-
-	r.policy.Health = nil
-	r.setFresh(func(context.Context) error { return errors.New("no route") })
-	a = r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v3"})), agentbus.StepReverted)
-	if a.Error.Code != "unreachable" || !strings.Contains(a.Error.Message, "no route") || r.version() != "v1" {
-		t.Errorf("error %+v, running %s", a.Error, r.version())
+	for code, spoil := range map[string]func(*rig){
+		"unhealthy": func(r *rig) {
+			r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "echo unwell; exit 7"}}}
+		},
+		"unreachable": func(r *rig) {
+			r.setFresh(func(context.Context) error { return errors.New("unwell") })
+		},
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.start()
+			r.deployed()
+			spoil(r)
+			r.policy.VerifyTimeout = 8
+			a := r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v2"})), agentbus.StepReverted)
+			if a.Error.Code != code || a.Error.Step != agentbus.StepVerifying || !strings.Contains(a.Error.Message, "unwell") || r.version() != "v1" {
+				t.Errorf("error %+v, running %s", a.Error, r.version())
+			}
+		})
 	}
 }
 
@@ -218,7 +222,7 @@ func TestPullSwitchRefresh(t *testing.T) {
 	if r.steps(o) != "received building switching verifying healthy" || r.version() != "v2" || a.Facts.RunningCommit != second {
 		t.Errorf("switch took %q, running %s", r.steps(o), r.version())
 	}
-	bustest.Eventually(t, "a heartbeat that knows the new system", func() bool {
+	eventually(t, "a heartbeat that knows the new system", func() bool {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		last := r.beats[len(r.beats)-1]

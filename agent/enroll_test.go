@@ -122,7 +122,7 @@ func TestServeRenewsTheCertificate(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
 	go func() { ended <- Serve(ctx, first, cfg) }()
-	bustest.Eventually(t, "a new certificate for the same key", func() bool {
+	eventually(t, "a new certificate for the same key", func() bool {
 		now, err := LoadIdentity(cfg.StateDir)
 		return err == nil && now.JWT != first.JWT && string(now.Seed) == string(first.Seed)
 	})

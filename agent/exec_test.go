@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
-
-	"github.com/nixfleet/nixfleet/agentbus/bustest"
 )
 
 func TestTailKeepsTheEnd(t *testing.T) {
@@ -63,7 +61,7 @@ func TestRunEndsTheWholeGroup(t *testing.T) {
 		done <- err
 	}()
 	var pid int
-	bustest.Eventually(t, "the grandchild runs", func() bool {
+	eventually(t, "the grandchild runs", func() bool {
 		data, err := os.ReadFile(pidFile)
 		pid, _ = strconv.Atoi(strings.TrimSpace(string(data)))
 		return err == nil && pid > 0
@@ -72,7 +70,7 @@ func TestRunEndsTheWholeGroup(t *testing.T) {
 	if err := <-done; !errors.Is(err, why) {
 		t.Errorf("error %v, want %v", err, why)
 	}
-	bustest.Eventually(t, "the grandchild is gone", func() bool {
+	eventually(t, "the grandchild is gone", func() bool {
 		state, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 		return syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(state), ") Z ")
 	})

@@ -29,7 +29,7 @@ func TestAgentKilledAtEveryStep(t *testing.T) {
 			r := newRig(t)
 			building, checking := r.path("building"), r.path("checking")
 			commit := r.commit(system{version: "v1 " + string(step), hold: building})
-			r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "while [ -e " + checking + " ]; do sleep 0.02; done"}}}
+			r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "while [ -e " + checking + " ]; do sleep 0.1; done"}}}
 			for _, hold := range []string{building, r.path("current.hold"), checking} {
 				r.touch(hold)
 			}
@@ -79,7 +79,7 @@ func TestSwitchWithoutAWordIsReverted(t *testing.T) {
 	r.await(o, agentbus.StepVerifying)
 	stop()
 	d := jobDir(r.path("state", "switch", o.ID))
-	bustest.Eventually(t, "the supervisor goes back by itself", func() bool { return d.has(outcomeFile) })
+	eventually(t, "the supervisor goes back by itself", func() bool { return d.has(outcomeFile) })
 	if r.version() != "v1" {
 		t.Errorf("%s runs", r.version())
 	}
@@ -98,7 +98,7 @@ func TestSupervisorKilledInTheActivation(t *testing.T) {
 	r.touch(r.path("current.hold"))
 	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v2"}))
 	r.await(o, agentbus.StepSwitching)
-	bustest.Eventually(t, "the activation runs", func() bool { return len(r.runs()) == 2 })
+	eventually(t, "the activation runs", func() bool { return len(r.runs()) == 2 })
 	var s started
 	if ok, err := jobDir(r.path("state", "switch", o.ID)).read(startedFile, &s); !ok || err != nil {
 		t.Fatal("no mark of the supervisor", err)
@@ -219,15 +219,15 @@ func TestAnswersAreRepeatedUntilConfirmed(t *testing.T) {
 		}
 		return n
 	}
-	bustest.Eventually(t, "the answer and its repetition", func() bool { return count() >= 2 })
+	eventually(t, "the answer and its repetition", func() bool { return count() >= 2 })
 	stop()
 	before := count()
 	r.start() // another process repeats it, too
-	bustest.Eventually(t, "a repetition by the next process", func() bool { return count() > before })
+	eventually(t, "a repetition by the next process", func() bool { return count() > before })
 	r.mu.Lock()
 	r.confirm = true
 	r.mu.Unlock()
-	bustest.Eventually(t, "nothing is left to confirm", func() bool {
+	eventually(t, "nothing is left to confirm", func() bool {
 		s, err := ReadStatus(r.path("state"), r.path("current"))
 		return err == nil && s.Unconfirmed == 0 && s.Order == o.ID && s.Step == agentbus.StepHealthy
 	})

@@ -45,7 +45,7 @@ func newRig(t *testing.T) *rig {
 	bus := bustest.Start(t)
 	r := &rig{t: t, bus: bus, dir: t.TempDir(), repo: t.TempDir(), host: bus.Host(t, "web1"), confirm: true, logs: map[string][]byte{}}
 	r.fresh = func(ctx context.Context) error { return agentbus.FreshRoundTrip(ctx, r.host) }
-	r.policy = agentbus.OrderPolicy{SwitchTimeout: 30, VerifyTimeout: 20}
+	r.policy = agentbus.OrderPolicy{SwitchTimeout: 300, VerifyTimeout: 300}
 	r.git("init", "--quiet", "--initial-branch=main")
 	r.git("config", "user.email", "nobody@example.com")
 	r.git("config", "user.name", "nobody")
@@ -109,7 +109,7 @@ const flakeText = `{
     args = [ "-c" ''
       PATH=/usr/bin:/bin
       echo building %[1]s >&2
-      while [ -e "%[2]s" ]; do sleep 0.02; done
+      while [ -e "%[2]s" ]; do sleep 0.1; done
       %[3]s
       mkdir -p $out/bin
       echo %[1]s > $out/nixos-version
@@ -117,7 +117,7 @@ const flakeText = `{
       #!/bin/sh
       echo activating %[1]s
       echo $out >> "\$NIXFLEET_CURRENT_SYSTEM.runs"
-      while [ -e "\$NIXFLEET_CURRENT_SYSTEM.hold" ]; do sleep 0.02; done
+      while [ -e "\$NIXFLEET_CURRENT_SYSTEM.hold" ]; do sleep 0.1; done
       [ %[4]d != 100 ] && ln -sfn $out "\$NIXFLEET_CURRENT_SYSTEM"
       exit %[4]d
       EOF
@@ -275,7 +275,7 @@ func (r *rig) got(o agentbus.Order) []agentbus.Answer {
 func (r *rig) await(o agentbus.Order, step agentbus.Step) agentbus.Answer {
 	r.t.Helper()
 	var found agentbus.Answer
-	bustest.Eventually(r.t, fmt.Sprintf("%s of %s", step, o.ID), func() bool {
+	eventually(r.t, fmt.Sprintf("%s of %s", step, o.ID), func() bool {
 		for _, a := range r.got(o) {
 			if a.Step == step {
 				found = a
@@ -322,5 +322,22 @@ func (r *rig) remove(path string) {
 	r.t.Helper()
 	if err := os.Remove(path); err != nil {
 		r.t.Fatal(err)
+	}
+}
+
+// eventually waits until ok returns true. The bound is for a loaded machine: a
+// deploy is some thirty processes.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited in vain: %s", what)
+		case <-tick.C:
+		}
 	}
 }

@@ -34,9 +34,9 @@ func (t *task) decide(ctx context.Context, d jobDir, j job, act activated) (verd
 	if ok, err := d.read(verdictFile, &v); ok || err != nil {
 		return v, err // an earlier process, or the supervisor, has decided
 	}
-	// The agent gives up a little before the supervisor does, because it can say
-	// what is wrong.
-	limited, cancel := context.WithTimeout(ctx, j.VerifyTimeout*9/10)
+	// The agent gives up before the supervisor does, because it can say what is
+	// wrong.
+	limited, cancel := context.WithTimeout(ctx, j.VerifyTimeout*3/4)
 	defer cancel()
 	bad := t.verify(limited, j, act)
 	if ctx.Err() != nil {
