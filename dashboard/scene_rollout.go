@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
@@ -19,7 +21,8 @@ type rolloutView struct {
 	done     int
 	commit   string // GitHub's page of it
 	update   *fleet.Update
-	stopped  string // what it waits for, when it does not move by itself
+	page     templ.SafeURL // of the update's pull request
+	stopped  string        // what it waits for, when it does not move by itself
 }
 
 // waveView is one wave with its hosts.
@@ -28,13 +31,27 @@ type waveView struct {
 	soak  string
 	now   bool // the wave that is under way
 	hosts []fleet.HostProgress
+	more  string // the hosts of a large wave that have no chip of their own
 }
+
+// crowd is how many hosts of a wave get a chip each; of more, only those that
+// somebody may want to look at.
+const crowd = 24
+
+// segment is one stretch of the bar of a large rollout.
+type segment struct {
+	tone     string
+	x, width int
+}
+
+// narrow is how many hosts get a segment of the bar each.
+const narrow = 80
 
 func (s scene) rollout(r fleet.Rollout) rolloutView {
 	v := rolloutView{Rollout: r, look: rolloutLook(r.State), failures: failures(r), commit: s.commitURL(r.RepoID, r.Commit)}
 	for i := range s.o.Updates {
 		if r.UpdateID != 0 && s.o.Updates[i].ID == r.UpdateID {
-			v.update = &s.o.Updates[i]
+			v.update, v.page = &s.o.Updates[i], pullURL(s.webURL, s.o.Updates[i])
 		}
 	}
 	v.waves = wavesOf(r)
@@ -65,8 +82,50 @@ func wavesOf(r fleet.Rollout) []waveView {
 		for _, h := range w.hosts {
 			waves[i].now = waves[i].now || h.State.UnderWay()
 		}
+		if len(w.hosts) > crowd {
+			waves[i].fold()
+		}
 	}
 	return waves
+}
+
+// fold keeps the hosts that are under way or in trouble, and counts the others.
+func (w *waveView) fold() {
+	count := map[fleet.HostState]int{}
+	kept := w.hosts[:0:0]
+	for _, h := range w.hosts {
+		if h.State.UnderWay() || h.State == fleet.HostFailed || h.State == fleet.HostReverted {
+			kept = append(kept, h)
+		} else {
+			count[h.State]++
+		}
+	}
+	var parts []string
+	for _, s := range []fleet.HostState{fleet.HostHealthy, fleet.HostWaiting, fleet.HostOffline, fleet.HostDeferred, fleet.HostExcluded, fleet.HostCancelled} {
+		if count[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[s], strings.ToLower(hostLook(s).word)))
+		}
+	}
+	w.hosts, w.more = kept, strings.Join(parts, " · ")
+}
+
+// segments is the bar of a large rollout, in thousandths of its width.
+func (v rolloutView) segments() []segment {
+	order := []string{"ok", "error", "stale", "working", "unknown", "idle"}
+	count := map[string]int{}
+	for _, h := range v.Hosts {
+		count[hostLook(h.State).tone]++
+	}
+	var out []segment
+	seen := 0
+	for _, tone := range order {
+		if n := count[tone]; n > 0 {
+			x := seen * 1000 / len(v.Hosts)
+			seen += n
+			out = append(out, segment{tone, x, seen*1000/len(v.Hosts) - x})
+		}
+	}
+	return out
 }
 
 // count sums up the hosts by what they are doing.

@@ -3,9 +3,12 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/a-h/templ"
 
 	"github.com/nixfleet/nixfleet/fleet"
 )
@@ -21,6 +24,7 @@ type updateView struct {
 	headURL  string // GitHub's page of the head commit
 	mergeURL string // GitHub's page of the merge commit
 	repo     string
+	webURL   string
 	build    string // a post of another build's page is refused
 }
 
@@ -41,7 +45,7 @@ type offer struct {
 }
 
 func (s scene) update(u fleet.Update) updateView {
-	v := updateView{Update: u, look: updateLook(u.State), repo: u.Repo.FullName(), build: s.build}
+	v := updateView{Update: u, look: updateLook(u.State), repo: u.Repo.FullName(), build: s.build, webURL: s.webURL}
 	for _, c := range u.Verdict.Conditions {
 		if c.Outcome == fleet.Passed || c.Outcome == fleet.Off {
 			v.passed = append(v.passed, c)
@@ -72,7 +76,7 @@ func (s scene) offer(u fleet.Update, asked bool) offer {
 		case c.Outcome == fleet.Waiting:
 			f.waits = append(f.waits, c)
 		default:
-			stops = append(stops, c.Title)
+			stops = append(stops, "“"+c.Title+"” is "+outcomeLook(c).word)
 		}
 	}
 	s.plan(u.Repo.ID, &f)
@@ -84,9 +88,9 @@ func (s scene) offer(u fleet.Update, asked bool) offer {
 	case u.State == fleet.UpdateObserved || len(u.Verdict.Conditions) == 0 || u.Verdict.HeadSHA != u.HeadSHA:
 		f.why = "NixFleet is still looking at this pull request."
 	case len(stops) > 0:
-		f.why = "NixFleet can't merge this: " + strings.Join(stops, "; ") + ". Nobody can override this here."
+		f.why = strings.Join(stops, "; ") + ". Nobody can override that here; who wants it anyway merges on GitHub, under their own name."
 	case u.State == fleet.UpdateBlocked && len(f.overrides) == 0, u.State == fleet.UpdateFailing, u.State == fleet.UpdateConflict:
-		f.why = "NixFleet can't merge this: " + cmp.Or(u.Verdict.Headline, "see the conditions") + " Nobody can override this here."
+		f.why = "Nobody can override that here; who wants it anyway merges on GitHub, under their own name."
 	default:
 		f.possible = true
 	}
@@ -126,6 +130,23 @@ func (s scene) plan(repoID int64, f *offer) {
 			}
 		}
 	}
+}
+
+// page is GitHub's page of the pull request.
+func (v updateView) page() templ.SafeURL { return pullURL(v.webURL, v.Update) }
+
+// pullURL builds the address of a pull request where the stored one is none.
+func pullURL(web string, u fleet.Update) templ.SafeURL {
+	if onWeb(u.URL) {
+		return templ.URL(u.URL)
+	}
+	return templ.URL(fmt.Sprintf("%s/%s/%s/pull/%d", web, url.PathEscape(u.Repo.Owner), url.PathEscape(u.Repo.Name), u.Number))
+}
+
+// onWeb reports whether an address from outside is one that we link to.
+func onWeb(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
 }
 
 // confirm is the label of the button that does it.

@@ -98,8 +98,10 @@ func (s *sender) send(event string, data []byte) {
 	}
 	var buf bytes.Buffer
 	fmt.Fprintf(&buf, "event: %s\n", event)
+	// A carriage return ends a line of the stream as well; HTML takes it for a newline.
+	data = bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
 	for line := range bytes.Lines(data) {
-		fmt.Fprintf(&buf, "data: %s\n", bytes.TrimRight(line, "\r\n"))
+		fmt.Fprintf(&buf, "data: %s\n", bytes.TrimSuffix(line, []byte("\n")))
 	}
 	buf.WriteByte('\n')
 	giveUp := time.AfterFunc(stuck, func() { _ = s.rc.SetWriteDeadline(time.Unix(1, 0)) })

@@ -1,0 +1,158 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/nixfleet/nixfleet/dashboard/stories"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// noon is when every story of these tests is told.
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// story finds a story by its name.
+func story(t *testing.T, name string) stories.Story {
+	t.Helper()
+	for _, s := range stories.All(noon) {
+		if s.Name == name {
+			return s
+		}
+	}
+	t.Fatalf("there is no story %q", name)
+	return stories.Story{}
+}
+
+// world is everything behind a dashboard, in memory and changeable.
+type world struct {
+	mu       sync.Mutex
+	overview fleet.Overview
+	reads    int
+	readErr  error
+	sessions map[string]string // role by cookie
+	sessErr  error
+	merges   []string // "login id head"
+	mergeErr error
+	changed  func()
+}
+
+func newWorld(o fleet.Overview) *world {
+	return &world{overview: o, sessions: map[string]string{"op": RoleOperator, "view": RoleViewer}}
+}
+
+func (w *world) Overview(context.Context) (fleet.Overview, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.reads++
+	return w.overview, w.readErr
+}
+
+func (w *world) MergeAndDeploy(_ context.Context, a fleet.Actor, id int64, head string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.mergeErr == nil {
+		w.merges = append(w.merges, a.Login+" "+string(rune('0'+id%10))+" "+head)
+	}
+	return w.mergeErr
+}
+
+func (w *world) Session(_ context.Context, cookie string) (fleet.Actor, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sessErr != nil {
+		return fleet.Actor{}, "", w.sessErr
+	}
+	role, ok := w.sessions[cookie]
+	if !ok {
+		return fleet.Actor{}, "", ErrSignedOut
+	}
+	return fleet.Actor{Login: "alice"}, role, nil
+}
+
+func (w *world) Login(_ context.Context, token string) (string, fleet.Actor, string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.sessErr != nil {
+		return "", fleet.Actor{}, "", w.sessErr
+	}
+	if token != "right" {
+		return "", fleet.Actor{}, "", ErrSignedOut
+	}
+	return "op", fleet.Actor{Login: "alice"}, RoleOperator, nil
+}
+
+func (w *world) Logout(_ context.Context, cookie string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.sessions, cookie)
+	return w.sessErr
+}
+
+// listen stands for LISTEN of the database: change wakes it.
+func (w *world) listen(ctx context.Context, changed func()) error {
+	w.mu.Lock()
+	w.changed = changed
+	w.mu.Unlock()
+	<-ctx.Done()
+	return nil
+}
+
+// change changes the world under its lock, then says so.
+func (w *world) change(f func()) {
+	w.mu.Lock()
+	f()
+	changed := w.changed
+	w.mu.Unlock()
+	if changed != nil {
+		changed()
+	}
+}
+
+func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
+	t.Helper()
+	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Listen = w, w, w, w.listen
+	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
+	cfg.Log = zerolog.Nop()
+	if cfg.Now == nil {
+		cfg.Now = func() time.Time { return noon }
+	}
+	d, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// request is one request to a dashboard, by somebody who is signed in as cookie.
+func request(method, path, cookie string, form url.Values) *http.Request {
+	r := httptest.NewRequest(method, path, strings.NewReader(form.Encode()))
+	if form != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if cookie != "" {
+		r.AddCookie(&http.Cookie{Name: "__Host-nixfleet", Value: cookie})
+	}
+	return r
+}
+
+func do(d *Dashboard, r *http.Request) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	d.ServeHTTP(rec, r)
+	return rec
+}
+
+func TestNewRefusesAHalfConfiguredDashboard(t *testing.T) {
+	t.Parallel()
+	if _, err := New(Config{}); err == nil {
+		t.Error("New accepted a configuration without views")
+	}
+}

@@ -1,0 +1,220 @@
+package dashboard
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
+	t.Parallel()
+	d := newDashboard(t, newWorld(story(t, "holding").Overview), Config{})
+	for _, path := range []string{"/", "/login", "/nowhere", "/static/x/y", assetURL("live.js")} {
+		h := do(d, request(http.MethodGet, path, "op", nil)).Header()
+		for name, want := range map[string]string{
+			"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+			"X-Frame-Options": "DENY", "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := h.Get(name); got != want {
+				t.Errorf("%s: %s is %q, want %q", path, name, got, want)
+			}
+		}
+	}
+	if strings.Contains(policy, "unsafe") {
+		t.Error("the policy allows something unsafe")
+	}
+}
+
+func TestOnlyAssetsAreCached(t *testing.T) {
+	t.Parallel()
+	d := newDashboard(t, newWorld(story(t, "idle").Overview), Config{})
+	if got := do(d, request(http.MethodGet, "/", "op", nil)).Header().Get("Cache-Control"); got != "no-store" {
+		t.Errorf("the page says Cache-Control: %s", got)
+	}
+	for name, kind := range map[string]string{"htmx.min.js": "text/javascript", "dashboard.css": "text/css", "icon.svg": "image/svg+xml"} {
+		rec := do(d, request(http.MethodGet, assetURL(name), "", nil))
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Header().Get("Cache-Control"), "immutable") || !strings.HasPrefix(rec.Header().Get("Content-Type"), kind) {
+			t.Errorf("%s: %d %v", name, rec.Code, rec.Header())
+		}
+	}
+	if rec := do(d, request(http.MethodGet, "/static/0123456789ab/live.js", "", nil)); rec.Code != http.StatusNotFound {
+		t.Errorf("an asset of another build answers %d, want 404", rec.Code)
+	}
+}
+
+func TestNobodyComesInWithoutASession(t *testing.T) {
+	t.Parallel()
+	w := newWorld(story(t, "holding").Overview)
+	d := newDashboard(t, w, Config{})
+	for _, tt := range []struct {
+		method, path string
+		want         int
+	}{
+		{"GET", "/", http.StatusSeeOther},
+		{"GET", "/events", http.StatusUnauthorized},
+		{"POST", "/updates/42/merge", http.StatusUnauthorized},
+		{"POST", "/experiments/any", http.StatusUnauthorized},
+		{"GET", "/login", http.StatusOK},
+	} {
+		for _, cookie := range []string{"", "forged"} {
+			rec := do(d, request(tt.method, tt.path, cookie, nil))
+			if rec.Code != tt.want {
+				t.Errorf("%s %s with cookie %q answers %d, want %d", tt.method, tt.path, cookie, rec.Code, tt.want)
+			}
+			if strings.Contains(rec.Body.String(), "flake.lock") {
+				t.Errorf("%s %s tells strangers about the fleet", tt.method, tt.path)
+			}
+		}
+	}
+	if len(w.merges) > 0 {
+		t.Errorf("a stranger merged: %v", w.merges)
+	}
+}
+
+// press is a press of Merge & Deploy as the page posts it.
+func press(d *Dashboard, cookie string, change func(url.Values, *http.Request)) *httptest.ResponseRecorder {
+	form := url.Values{"head_sha": {"9f8e7d6"}, "build": {d.build}}
+	probe := request(http.MethodPost, "/", cookie, nil)
+	if change != nil {
+		change(form, probe)
+	}
+	r := request(http.MethodPost, "/updates/2/merge", cookie, form)
+	for name, values := range probe.Header {
+		if name != "Cookie" {
+			r.Header[name] = values
+		}
+	}
+	return do(d, r)
+}
+
+func TestMergeAndDeploy(t *testing.T) {
+	t.Parallel()
+	type values = url.Values
+	for name, tt := range map[string]struct {
+		cookie string
+		err    error
+		change func(values, *http.Request)
+		code   int
+		says   string
+		merged bool
+	}{
+		"an operator's press is recorded":                 {cookie: "op", code: http.StatusSeeOther, merged: true},
+		"htmx gets a line for the page":                   {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("HX-Request", "true") }, code: http.StatusAccepted, says: "Recorded", merged: true},
+		"a viewer is told why not":                        {cookie: "view", code: http.StatusForbidden, says: "Read-only"},
+		"a page of another build is told to reload":       {cookie: "op", change: func(v values, _ *http.Request) { v.Set("build", "old") }, code: http.StatusConflict, says: "Reload"},
+		"a head that moved is not merged":                 {cookie: "op", err: ErrHeadMoved, code: http.StatusConflict, says: "changed since you looked"},
+		"a refusal is shown in its own words":             {cookie: "op", err: Refused("It is closed."), code: http.StatusConflict, says: "It is closed."},
+		"an inner error is not shown":                     {cookie: "op", err: errors.New("pq: password=hunter2"), code: http.StatusServiceUnavailable, says: "could not be recorded"},
+		"a press without a head is refused":               {cookie: "op", change: func(v values, _ *http.Request) { v.Del("head_sha") }, code: http.StatusBadRequest},
+		"another site can't press":                        {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, code: http.StatusForbidden},
+		"another host of the same site can't press":       {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, code: http.StatusForbidden},
+		"a foreign origin can't press in an old browser":  {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, code: http.StatusForbidden},
+		"a body larger than any form of ours is not read": {cookie: "op", change: func(v values, _ *http.Request) { v.Set("aaa", strings.Repeat("x", 1<<20)) }, code: http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(story(t, "holding").Overview)
+			w.mergeErr = tt.err
+			rec := press(newDashboard(t, w, Config{}), tt.cookie, tt.change)
+			if rec.Code != tt.code || !strings.Contains(rec.Body.String(), tt.says) {
+				t.Errorf("it answers %d %s, want %d and %q", rec.Code, rec.Body, tt.code, tt.says)
+			}
+			if strings.Contains(rec.Body.String(), "hunter2") {
+				t.Error("the answer gives away an inner error")
+			}
+			var want []string
+			if tt.merged {
+				want = []string{"alice 2 9f8e7d6"}
+			}
+			if diff := cmp.Diff(want, w.merges); diff != "" {
+				t.Errorf("recorded merges (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(story(t, "idle").Overview)
+	d := newDashboard(t, w, Config{})
+
+	link := do(d, request(http.MethodGet, "/login?token=right", "", nil))
+	if len(link.Result().Cookies()) > 0 || !strings.Contains(link.Body.String(), `value="right"`) {
+		t.Error("a link must offer to sign in, and must not do it")
+	}
+	wrong := do(d, request(http.MethodPost, "/login", "", url.Values{"token": {"wrong"}}))
+	if wrong.Code != http.StatusUnauthorized || len(wrong.Result().Cookies()) > 0 {
+		t.Errorf("a wrong token answers %d with cookies %v", wrong.Code, wrong.Result().Cookies())
+	}
+	right := do(d, request(http.MethodPost, "/login", "", url.Values{"token": {" right\n"}}))
+	if right.Code != http.StatusSeeOther || len(right.Result().Cookies()) != 1 {
+		t.Fatalf("the right token answers %d with cookies %v", right.Code, right.Result().Cookies())
+	}
+	c := right.Result().Cookies()[0]
+	if c.Name != "__Host-nixfleet" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" {
+		t.Errorf("the session cookie is %+v", c)
+	}
+	if out := do(d, request(http.MethodPost, "/logout", c.Value, nil)); out.Code != http.StatusSeeOther || out.Result().Cookies()[0].MaxAge >= 0 {
+		t.Errorf("signing out answers %d with %v", out.Code, out.Result().Cookies())
+	}
+	if after := do(d, request(http.MethodGet, "/", c.Value, nil)); after.Code != http.StatusSeeOther {
+		t.Errorf("after signing out the page answers %d", after.Code)
+	}
+}
+
+func TestCookiesAreSecureWhereBrowsersTakeThem(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]bool{
+		"https://fleet.example": true, "http://127.0.0.1:8080": true, "http://localhost:8080": true, "http://[::1]:8080": true,
+		"http://fleet.lan:8080": false, "": false, "http://192.168.1.5": false, ":": false,
+	} {
+		if got := (&Dashboard{cfg: Config{PublicURL: address}}).secureCookies(); got != want {
+			t.Errorf("%q: secure is %v, want %v", address, got, want)
+		}
+	}
+}
+
+func TestADatabaseThatDoesNotAnswerIsNotASignOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(story(t, "idle").Overview)
+	w.sessErr = errors.New("connection refused")
+	d := newDashboard(t, w, Config{})
+	for _, r := range []*http.Request{
+		request(http.MethodGet, "/", "op", nil), request(http.MethodPost, "/login", "", url.Values{"token": {"right"}}),
+		request(http.MethodGet, "/events", "op", nil),
+	} {
+		if rec := do(d, r); rec.Code != http.StatusServiceUnavailable || len(rec.Result().Cookies()) > 0 {
+			t.Errorf("%s %s answers %d", r.Method, r.URL, rec.Code)
+		}
+	}
+	w.sessErr, w.readErr = nil, errors.New("connection refused")
+	if rec := do(d, request(http.MethodGet, "/", "op", nil)); rec.Code != http.StatusServiceUnavailable || strings.Contains(rec.Body.String(), "refused") {
+		t.Errorf("an unreadable fleet answers %d %s", rec.Code, rec.Body)
+	}
+}
+
+func TestExperiments(t *testing.T) {
+	t.Parallel()
+	ran := 0
+	d := newDashboard(t, newWorld(story(t, "idle").Overview), Config{Experiments: []Experiment{
+		{ID: "owner", Label: "Change an owner", Run: func(context.Context) error { ran++; return nil }},
+	}})
+	if page := do(d, request(http.MethodGet, "/", "view", nil)); strings.Contains(page.Body.String(), "Change an owner") {
+		t.Error("a viewer is offered an experiment")
+	}
+	for _, tt := range []struct {
+		id, cookie string
+		want, ran  int
+	}{{"owner", "view", http.StatusForbidden, 0}, {"other", "op", http.StatusNotFound, 0}, {"owner", "op", http.StatusSeeOther, 1}} {
+		rec := do(d, request(http.MethodPost, "/experiments/"+tt.id, tt.cookie, nil))
+		if rec.Code != tt.want || ran != tt.ran {
+			t.Errorf("%s by %s answers %d after %d runs", tt.id, tt.cookie, rec.Code, ran)
+		}
+	}
+}
