@@ -31,8 +31,9 @@ type cli struct {
 
 type enrollCmd struct {
 	Server   string `required:"" help:"Address of the server, e.g. https://fleet.example.com." env:"NIXFLEET_SERVER"`
-	Token    []byte `required:"" name:"token-file" type:"filecontent" help:"File with the one-time token; - reads it from standard input." env:"NIXFLEET_TOKEN_FILE"`
-	Name     string `help:"Name of this host in the fleet; default is the host name." env:"NIXFLEET_HOST"`
+	Token    string `xor:"token" required:"" help:"The one-time token. Others on this machine can see it in the process list while this runs." env:"NIXFLEET_TOKEN"`
+	File     []byte `xor:"token" required:"" name:"token-file" type:"filecontent" help:"File with the one-time token; - reads it from standard input." env:"NIXFLEET_TOKEN_FILE"`
+	Name     string `name:"host" help:"Name of this host in the fleet; default is the host name." env:"NIXFLEET_HOST"`
 	Insecure bool   `help:"Allow http:// to another machine. The token and what the server answers can then be read and changed on the way."`
 }
 
@@ -46,7 +47,7 @@ func (c *enrollCmd) Run(ctx context.Context, top *cli, k *kong.Kong) error {
 		name, _, _ = strings.Cut(strings.ToLower(host), ".")
 	}
 	id, err := agent.Enroll(ctx, agent.Enrolment{
-		Server: c.Server, Token: strings.TrimSpace(string(c.Token)), Host: name, StateDir: top.StateDir, Insecure: c.Insecure,
+		Server: c.Server, Token: strings.TrimSpace(c.Token + string(c.File)), Host: name, StateDir: top.StateDir, Insecure: c.Insecure,
 	})
 	if err != nil {
 		return err
