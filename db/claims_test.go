@@ -82,9 +82,8 @@ func TestManyClaimersLoseNothingAndFinishNothingTwice(t *testing.T) {
 // queue is one table of work, seen through its functions. A claim is whatever
 // finish and postpone need.
 type queue struct {
-	wake     func(ctx context.Context, now time.Time) error
-	claim    func(ctx context.Context, now time.Time) (finish, postpone func(again time.Time) error, err error)
-	lossless bool // a finished item waits only for wake-ups
+	wake  func(ctx context.Context, now time.Time) error
+	claim func(ctx context.Context, now time.Time) (finish, postpone func(again time.Time) error, err error)
 }
 
 func queues(w *world) map[string]queue {

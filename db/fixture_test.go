@@ -161,7 +161,7 @@ func (w *world) rollout(id, commit string) db.RolloutClaim {
 
 func (w *world) claimRollout(id string) db.RolloutClaim {
 	w.t.Helper()
-	claims, err := w.d.ClaimRollouts(w.t.Context(), w.now, lease, 10)
+	claims, err := w.d.ClaimRollouts(w.t.Context(), w.now, lease, 1000)
 	must(w.t, err)
 	for _, c := range claims {
 		if c.Rollout.ID == id {

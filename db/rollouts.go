@@ -88,7 +88,7 @@ func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID
 	if !fresh {
 		return nil
 	}
-	if err := wakeRollouts(ctx, tx, r.RepoID, now); err != nil {
+	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
 		return err
 	}
 	return remember(ctx, tx, Event{
@@ -97,14 +97,14 @@ func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID
 	})
 }
 
-// wakeRollouts makes the rollouts of a repository due that have not ended.
-func wakeRollouts(ctx context.Context, tx pgx.Tx, repoID int64, now time.Time) error {
+// wakeOtherRollouts makes the other rollouts of a repository due that have not ended.
+func wakeOtherRollouts(ctx context.Context, tx pgx.Tx, repoID int64, but string, now time.Time) error {
 	_, err := tx.Exec(ctx, `
 		with open as materialized (
-			select id from rollouts where repo_id = @repo and state not in `+endedRollouts+` order by id for no key update
+			select id from rollouts where repo_id = @repo and id <> @but and state not in `+endedRollouts+` order by id for no key update
 		)
 		update rollouts r set wake = wake + 1, due_at = least(due_at, @now) from open where r.id = open.id`,
-		args{"repo": repoID, "now": now})
+		args{"repo": repoID, "but": but, "now": now})
 	return err
 }
 
@@ -279,7 +279,7 @@ func (d *DB) rolloutMoved(ctx context.Context, tx pgx.Tx, r fleet.Rollout, m mov
 	if err != nil {
 		return err
 	}
-	if err := wakeRollouts(ctx, tx, r.RepoID, now); err != nil {
+	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
 		return err
 	}
 	return d.showRollout(ctx, tx, r.UpdateID, now)
