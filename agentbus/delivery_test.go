@@ -179,8 +179,8 @@ func TestHostThatWasTooSlowReadsAgain(t *testing.T) {
 		default:
 		}
 	}
+	send(t, b.Control, order("web1", 1)) // now, so that it comes from the bucket only
 	host := bustest.Link(t, cfg)
-	send(t, b.Control, order("web1", 1))
 	next(t, host, 0, 1)
 	release := host.Stall()
 	send(t, b.Control, order("web1", 2))   // its callback now waits
@@ -192,17 +192,11 @@ func TestHostThatWasTooSlowReadsAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	send(t, b.Control, order("web1", 3)) // dropped
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		bustest.Eventually(t, "the subscription to overflow", func() bool {
-			// onError waits for the stall, so free it for a moment.
-			release()
-			release = host.Stall()
-			return len(slow) > 0
-		})
-		release()
+	bustest.Eventually(t, "the subscription to overflow", func() bool { return len(slow) > 0 })
+	bustest.Eventually(t, "the last order to be dropped too", func() bool {
+		return b.Control.Healthy(t.Context()) == nil && agentbus.FreshRoundTrip(t.Context(), cfg) == nil
 	})
-	wg.Wait()
+	release()
 	next(t, host, 2, 3)
 }
 

@@ -120,10 +120,10 @@ func newHostLink(cfg HostConfig) (*HostLink, []nats.Option, error) {
 func (h *HostLink) onConnect(*nats.Conn) { h.inbox.reconnected(h.cfg.Now()) }
 
 func (h *HostLink) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
+	h.cfg.Log(fmt.Sprintf("bus: %v", err))
 	if errors.Is(err, nats.ErrSlowConsumer) {
 		h.inbox.ask(h.cfg.Now()) // something was dropped, perhaps an order
 	}
-	h.cfg.Log(fmt.Sprintf("bus: %v", err))
 }
 
 // onCommand takes what arrives on the own subject. Other hosts can make things
