@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"dashboard/stories":  {"fleet"},
 	"api":                {"fleet"},
 	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "db", "forge", "handlers", "dashboard", "api"},
-	"app/demo":           {"app", "fleet", "forge/forgetest"},
+	"app/demo":           {"app", "api", "fleet", "forge/forgetest"},
 	"cmd/nixfleet":       {"app", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
 	"cmd/nixfleet-agent": {"agent", "agentbus"},
 	"cmd/storybook":      {"dashboard", "dashboard/stories", "fleet"},
