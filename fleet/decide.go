@@ -85,6 +85,7 @@ func Decide(s Snapshot, now time.Time) Verdict {
 	until := p.hold()
 	p.calm()
 	p.mergeable()
+	p.refusal()
 	return p.conclude(until)
 }
 
@@ -121,7 +122,7 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 		v.HoldUntil = holdUntil
 		v.Headline = fmt.Sprintf("Merges %s if nothing changes.", clock(roundUp(holdUntil), p.now))
 		return v
-	case waits("freeze"), waits("rollout"):
+	case waits("freeze"), waits("rollout"), waits("refusal"):
 		return p.verdict(UpdateReady, p.readyHeadline(), p.now.Add(againBlocked))
 	case waits("mergeable"):
 		return p.verdict(UpdateChecks, "GitHub is still finding out whether it merges cleanly.", p.now.Add(mergeableAgain))
@@ -141,7 +142,7 @@ func (v Verdict) ChecksPassed() bool {
 }
 
 func (p *proof) readyHeadline() string {
-	for _, id := range []string{"auto_merge", "label", "freeze", "rollout"} {
+	for _, id := range []string{"auto_merge", "label", "freeze", "rollout", "refusal"} {
 		if c := p.find(id); c.Outcome == Waiting && !c.Overridden {
 			if id == "auto_merge" {
 				return "Ready: waits for a person to press Merge & Deploy."

@@ -131,6 +131,40 @@ func TestDecisions(t *testing.T) {
 	}
 }
 
+func TestWhatGitHubRefusedIsNotAskedForAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	at := noon.Add(-time.Minute)
+	refused := func(sha string, until time.Time) func(testing.TB, *Snapshot) {
+		return bendRecorded(func(r *Recorded) {
+			r.Refusal = &MergeRefusal{HeadSHA: sha, Message: "Base branch was modified.", At: at, Until: until}
+		})
+	}
+	askedAt := func(when time.Time) func(testing.TB, *Snapshot) {
+		return all(asked(headSHA), bendRecorded(func(r *Recorded) { r.Request.At = when }))
+	}
+	cases := map[string]struct {
+		bend     func(testing.TB, *Snapshot)
+		state    UpdateState
+		headline string
+		again    time.Duration
+	}{
+		"for good":                      {refused(headSHA, time.Time{}), UpdateBlocked, "Blocked: GitHub refused it at 11:59 UTC: Base branch was modified.", againBlocked},
+		"for a while":                   {refused(headSHA, noon.Add(30*time.Second)), UpdateReady, "GitHub refused it at 11:59 UTC", 30 * time.Second},
+		"until now":                     {refused(headSHA, noon), UpdateMerging, "", mergingAgain},
+		"for another head":              {refused(newRev, time.Time{}), UpdateMerging, "", mergingAgain},
+		"and a person asked before":     {all(refused(headSHA, time.Time{}), askedAt(at.Add(-time.Second))), UpdateBlocked, "Base branch", againBlocked},
+		"and a person asked afterwards": {all(refused(headSHA, time.Time{}), askedAt(at.Add(time.Second))), UpdateMerging, "as alice asks for", mergingAgain},
+	}
+	for name, c := range cases {
+		s := goodSnapshot(t)
+		c.bend(t, &s)
+		v := Decide(s, noon)
+		if v.State != c.state || !strings.Contains(v.Headline, c.headline) || v.Again.Sub(noon) != c.again {
+			t.Errorf("%s: %s %q, again in %s; expected %s %q, in %s", name, v.State, v.Headline, v.Again.Sub(noon), c.state, c.headline, c.again)
+		}
+	}
+}
+
 func holdFromChecks(_ testing.TB, s *Snapshot) { s.Policy.Value.Updates.AutoMerge.HoldFrom = "checks" }
 
 func freeze(from, to string) func(*Policy) {

@@ -10,7 +10,7 @@ import (
 // HoldLabel on a pull request keeps an update from merging by itself.
 const HoldLabel = "nixfleet/hold"
 
-// MergeableAgain is how soon to ask again while GitHub finds out whether a pull
+// mergeableAgain is how soon to ask again while GitHub finds out whether a pull
 // request merges cleanly; it usually takes a second or two.
 const mergeableAgain = 5 * time.Second
 
@@ -171,6 +171,30 @@ func (p *proof) mergeable() {
 		c.Found = "GitHub says yes."
 	default:
 		c.refuse("GitHub says that it conflicts with "+plain(p.pull.BaseRef, 100)+".", "Make the update again on the newest commit, or resolve the conflict.")
+	}
+	p.add(c)
+}
+
+// refusal is GitHub's own word against a merge that was proven here: the update
+// is not asked for again before the given time, or before a person or a new head
+// gives a reason to.
+func (p *proof) refusal() {
+	r := p.s.Recorded.Refusal
+	if r == nil || r.HeadSHA != p.pull.HeadSHA {
+		return
+	}
+	c := Condition{ID: "refusal", Title: "GitHub does not refuse the merge", Source: "PUT merge", At: r.At}
+	said := fmt.Sprintf("GitHub refused it %s: %s", clock(r.At, p.now), orElse(plain(r.Message, 500), "without a reason"))
+	switch asked := p.request(); {
+	case asked != nil && asked.At.After(r.At):
+		c.Outcome, c.Found = Passed, said+" A person has asked again since."
+	case r.Until.IsZero():
+		c.refuse(said, "Settle what GitHub names, then press Merge & Deploy.")
+	case r.Until.After(p.now):
+		c.Outcome, c.Found, c.Remedy = Waiting, said, "NixFleet asks again "+clock(roundUp(r.Until), p.now)+"."
+		p.wake(r.Until)
+	default:
+		c.Outcome, c.Found = Passed, said+" It is time to ask again."
 	}
 	p.add(c)
 }

@@ -9,7 +9,7 @@ type RolloutEvent string
 const (
 	RolloutStart     RolloutEvent = "start"        // its turn has come, the plan is frozen
 	RolloutFinish    RolloutEvent = "finish"       // every host has ended or will catch up
-	RolloutGiveUp    RolloutEvent = "give_up"      // every host has ended, and the failures outweigh
+	RolloutGiveUp    RolloutEvent = "give_up"      // every host has ended, and the failures outweigh; or there is no plan
 	RolloutSpent     RolloutEvent = "budget_spent" // as many hosts failed as the policy allows
 	RolloutPause     RolloutEvent = "pause"        // by a person
 	RolloutResume    RolloutEvent = "resume"       // by a person
@@ -30,6 +30,7 @@ var rolloutStates = []RolloutState{
 var rolloutTable = table[RolloutState, RolloutEvent]{
 	RolloutPlanned: {
 		RolloutStart:     RolloutRunning,
+		RolloutGiveUp:    RolloutFailed, // no plan could be made
 		RolloutAbort:     RolloutAborted,
 		RolloutOvertaken: RolloutSuperseded,
 	},
