@@ -38,21 +38,12 @@ func main() {
 
 // serve runs one dashboard per story until ctx ends.
 func serve(ctx context.Context, listen string) error {
-	told := stories.All(time.Now())
-	books := map[string]http.Handler{}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range told {
-		d, err := dashboard.New(dashboard.Config{
-			Views: shelf{s.Overview}, Actions: nothing{}, Sessions: reader{s.Role}, Now: time.Now,
-			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
-		})
-		if err != nil {
-			return err
-		}
-		g.Go(func() error { return d.Run(ctx) })
-		books[s.Name] = tell(s, d)
+	handler, err := open(ctx, g)
+	if err != nil {
+		return err
 	}
-	srv := &http.Server{Addr: listen, ReadHeaderTimeout: 10 * time.Second, Handler: byName(told, books)}
+	srv := &http.Server{Addr: listen, ReadHeaderTimeout: 10 * time.Second, Handler: handler}
 	g.Go(func() error {
 		fmt.Printf("Storybook: http://%s/\n", listen)
 		if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
@@ -67,6 +58,24 @@ func serve(ctx context.Context, listen string) error {
 		return srv.Shutdown(bounded)
 	})
 	return g.Wait()
+}
+
+// open tells every story as of now; their dashboards run in g until ctx ends.
+func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
+	told := stories.All(time.Now())
+	books := map[string]http.Handler{}
+	for _, s := range told {
+		d, err := dashboard.New(dashboard.Config{
+			Views: shelf{s.Overview}, Actions: nothing{}, Sessions: reader{s.Role}, Now: time.Now,
+			Experiments: experiments(s), Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+		})
+		if err != nil {
+			return nil, err
+		}
+		g.Go(func() error { return d.Run(ctx) })
+		books[s.Name] = tell(s, d)
+	}
+	return byName(told, books), nil
 }
 
 // tell is one story: its reader is signed in already, and its stream may be broken.
@@ -104,6 +113,20 @@ var index = template.Must(template.New("index").Parse(`<!doctype html>
 <dt><a href="http://{{.Name}}.localhost:{{$.Port}}/">{{.Name}}</a></dt><dd>{{.About}}</dd>{{end}}
 </dl></html>
 `))
+
+// experiments are the buttons of the story that shows the demo.
+func experiments(s stories.Story) []dashboard.Experiment {
+	if s.Name != "demo" {
+		return nil
+	}
+	run := func(context.Context) error { return nil }
+	return []dashboard.Experiment{
+		{ID: "update", Label: "Open an update", About: "A real lock update: it merges after its checks and the hold.", Run: run},
+		{ID: "owner", Label: "Change an input’s owner", About: "Must be refused.", Run: run},
+		{ID: "file", Label: "Add a second file", About: "Must be refused.", Run: run},
+		{ID: "switch", Label: "Let a switch fail", About: "Merges, then halts at the host that fails.", Run: run},
+	}
+}
 
 // shelf is a read model that never changes.
 type shelf struct{ o fleet.Overview }
