@@ -7,12 +7,12 @@ import (
 )
 
 // demoPath is where the imitated github.com has the page with the demo's buttons.
-const demoPath = "/demo"
+const demoPath = "/updates"
 
 var page = template.Must(template.New("demo").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Imitated github.com: open an update</title>
-<link rel="stylesheet" href="/demo/style.css">
+<link rel="stylesheet" href="/updates/style.css">
 <main>
 <p class="eyebrow">imitated github.com</p>
 <h1>Open an update of <a href="/{{.Repo}}">{{.Repo}}</a></h1>
@@ -22,7 +22,7 @@ pushed by <code>github-actions[bot]</code>, then CI. Watch what <a href="{{.Dash
 {{with .Fault}}<p role="alert" class="fault">{{.}}</p>{{end}}
 <ul>{{range .Scenarios}}
 <li><div><strong>{{.Title}}</strong><p>{{.Expect}}</p></div>
-<form method="post" action="/demo/open"><input type="hidden" name="scenario" value="{{.ID}}"><button>Open</button></form></li>
+<form method="post" action="/updates/open"><input type="hidden" name="scenario" value="{{.ID}}"><button>Open</button></form></li>
 {{end}}</ul>
 </main></html>
 `))
@@ -62,12 +62,12 @@ func (d *demo) servePage(ctx context.Context) (stop func()) {
 		}
 		_ = page.Execute(w, data)
 	}
-	mux.HandleFunc("GET /demo", func(w http.ResponseWriter, _ *http.Request) { show(w, 0, nil) })
-	mux.HandleFunc("GET /demo/style.css", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /updates", func(w http.ResponseWriter, _ *http.Request) { show(w, 0, nil) })
+	mux.HandleFunc("GET /updates/style.css", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/css")
 		_, _ = w.Write([]byte(style))
 	})
-	mux.HandleFunc("POST /demo/open", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("POST /updates/open", func(w http.ResponseWriter, r *http.Request) {
 		number, err := d.world.openUpdate(ctx, r.FormValue("scenario"))
 		if err == nil {
 			d.talk.say("pull request #%d is open (%s)", number, r.FormValue("scenario"))

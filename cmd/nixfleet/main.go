@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+	_ "time/tzdata" // freeze windows name time zones, also where the machine has none
 
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
