@@ -66,6 +66,10 @@ func queueReturns(batch *pgx.Batch, beats map[string]Beat) {
 		args{"names": names, "at": at, "within": fleet.OnlineWithin.Seconds()})
 }
 
+// seenWithin is how fine a mere sign of life is kept: answers come in bursts, and
+// each would rewrite its host's row for a fraction of a second.
+const seenWithin = 5 * time.Second
+
 func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 	names := slices.Sorted(maps.Keys(beats))
 	at, facts := make([]time.Time, len(names)), make([]*string, len(names))
@@ -86,6 +90,7 @@ func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 		)
 		update hosts h set last_seen = c.at, facts = coalesce(c.facts, h.facts)
 		from locked l join unnest(@names::text[], @at::timestamptz[], @facts::jsonb[]) c (name, at, facts) using (name)
-		where h.id = l.id and (h.last_seen is null or h.last_seen <= c.at)`,
-		args{"names": names, "at": at, "facts": facts})
+		where h.id = l.id and (h.last_seen is null or h.last_seen < c.at - make_interval(secs => @fine)
+			or c.facts is not null and h.last_seen <= c.at)`,
+		args{"names": names, "at": at, "facts": facts, "fine": seenWithin.Seconds()})
 }

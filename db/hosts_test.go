@@ -123,10 +123,11 @@ func TestBeatsKeepTheNewest(t *testing.T) {
 	}
 	must(t, w.d.SaveBeats(t.Context(), nil))
 	must(t, w.d.SaveBeats(t.Context(), []db.Beat{beat("web1", 5), beat("web1", 9), beat("web1", 7), beat("unknown", 1), beat("web2", 3)}))
-	must(t, w.d.SaveBeats(t.Context(), []db.Beat{beat("web1", 8), {Host: "web2", At: at(4)}}))
+	must(t, w.d.SaveBeats(t.Context(), []db.Beat{beat("web1", 8), {Host: "web2", At: at(9)}}))
+	must(t, w.d.SaveBeats(t.Context(), []db.Beat{{Host: "web2", At: at(12)}})) // too soon to matter
 	hosts, err := w.d.Hosts(t.Context())
 	must(t, err)
-	for i, want := range []struct{ seen, facts int }{{9, 9}, {4, 3}} {
+	for i, want := range []struct{ seen, facts int }{{9, 9}, {9, 3}} {
 		h := hosts[i]
 		if !h.LastSeen.Equal(at(want.seen)) || h.Facts.Uptime != time.Duration(want.facts)*time.Second {
 			t.Errorf("%s was seen at %v with facts of %v, want %+v", h.Name, h.LastSeen, h.Facts.Uptime, want)

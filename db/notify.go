@@ -28,6 +28,10 @@ func (d *DB) notifySoon() {
 	}
 }
 
+// notifyEvery bounds how often notifySoon's notifications go out: people don't
+// see the difference, and a burst of webhooks does.
+const notifyEvery = 20 * time.Millisecond
+
 func (d *DB) startNotifier() {
 	ctx, stop := context.WithCancel(context.Background())
 	d.pokes, d.stop = make(chan struct{}, 1), stop
@@ -39,6 +43,10 @@ func (d *DB) startNotifier() {
 			case <-d.pokes:
 				// Without a database there is nobody to tell: listeners call back when they reconnect.
 				_ = d.notify(ctx, d.pool)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(notifyEvery):
 			}
 		}
 	})
