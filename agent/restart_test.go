@@ -249,3 +249,34 @@ func TestSecondAgentInOneStateDirectory(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A supervisor that is slow to begin must not be waited for as if it had ended.
+func TestSlowSupervisor(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.supervisor = []string{"/bin/sh", "-c", `sleep 5; exec "$0" supervise "$1"`, os.Args[0]}
+	r.start()
+	r.deployed()
+	if len(r.runs()) != 1 {
+		t.Errorf("activations %v", r.runs())
+	}
+}
+
+func TestSupervisorThatNeverStarts(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.supervisor = []string{"/bin/false"}
+	r.start()
+	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v1"}))
+	a := r.await(o, agentbus.StepFailed)
+	if a.Error.Code != "supervisor_failed" || len(r.runs()) != 0 {
+		t.Errorf("error %+v, activations %v", a.Error, r.runs())
+	}
+	// One that comes too late leaves the host alone.
+	if err := Supervise(t.Context(), r.path("state", "switch", o.ID, jobFile)); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.runs()) != 0 || r.version() != "" {
+		t.Errorf("activations %v after the order had failed", r.runs())
+	}
+}

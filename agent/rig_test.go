@@ -27,6 +27,8 @@ type rig struct {
 	gen    uint64
 	policy agentbus.OrderPolicy
 
+	supervisor []string // nil for this binary
+
 	mu       sync.Mutex
 	answers  []agentbus.Answer // in the order of arrival, repetitions included
 	confirm  bool
@@ -163,7 +165,7 @@ func hostConfig(dir string) Config {
 
 func (r *rig) config(link Link) Config {
 	c := hostConfig(r.dir)
-	c.Link, c.Log = link, bustest.Log(r.t)
+	c.Link, c.Log, c.Supervisor = link, bustest.Log(r.t), r.supervisor
 	c.FreshRoundTrip = func(ctx context.Context) error { return r.freshNow()(ctx) }
 	return c
 }

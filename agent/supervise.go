@@ -92,6 +92,8 @@ func (s supervisor) carryOut(ctx context.Context) (outcome, error) {
 	switch {
 	case err != nil:
 		return outcome{}, err
+	case !done && !s.dir.has(startedFile) && s.dir.has(verdictFile):
+		return outcome{Result: resultUnchanged, Code: "too_late", Reason: "the agent had given up before the switch began"}, nil
 	case !done && s.dir.has(startedFile):
 		return s.goBack("interrupted", "the activation was cut short")
 	case !done:

@@ -15,7 +15,7 @@ import (
 
 const (
 	switchPoll     = 100 * time.Millisecond
-	supervisorIdle = time.Second // a switch without a supervisor for so long gets a new one
+	supervisorIdle = 2 * time.Second // a switch without a supervisor for so long gets a new one
 	maxLaunches    = 5
 	keptJobs       = 20
 	keptRoots      = 3

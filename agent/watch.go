@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 	"time"
 )
 
@@ -55,23 +57,50 @@ func (w *watch) await(ctx context.Context, ready func() bool) (act activated, en
 }
 
 // keepSupervised starts a supervisor where none lives: for the first time, or
-// after one was killed or the machine restarted.
+// after one was killed or the machine restarted. Two may be started when the
+// machine is slow; the lock lets only one of them work.
 func (w *watch) keepSupervised(ctx context.Context) error {
 	now := w.cfg.Now()
 	if !w.checked.IsZero() && now.Sub(w.checked) < supervisorIdle {
 		return nil
 	}
 	w.checked = now
-	if w.dir.supervised() {
+	if w.starting() || w.dir.supervised() {
 		return nil
 	}
-	w.reap()
 	if w.launches++; w.launches > maxLaunches {
-		return errUnsupervised
+		return w.giveUp()
 	}
 	child, err := w.cfg.launch(ctx, w.dir)
+	if err != nil {
+		w.log.printf("%v", err) // tried again, until it was tried too often
+	}
 	w.child = child
-	return err
+	return nil
+}
+
+// giveUp makes sure that a supervisor that begins after all changes nothing, or
+// goes back if it was about to begin.
+func (w *watch) giveUp() error {
+	_, err := w.dir.decide(verdict{
+		Code: "supervisor_failed", Reason: errUnsupervised.Error(), At: w.cfg.Now().UnixMilli(),
+	})
+	return errors.Join(errUnsupervised, err)
+}
+
+// starting reports whether the process that this one started is still there,
+// which may not have come to taking the lock yet.
+func (w *watch) starting() bool {
+	if w.child == nil {
+		return false
+	}
+	pid, err := syscall.Wait4(w.child.Process.Pid, nil, syscall.WNOHANG, nil)
+	if err == nil && pid == 0 {
+		return true
+	}
+	_ = w.child.Process.Release()
+	w.child = nil
+	return false
 }
 
 // copyOutput streams what the activation has printed since the last look.
@@ -99,13 +128,7 @@ func (w *watch) linger(ctx context.Context) {
 // release reaps the supervisor if it has come to its end. One that still works
 // goes on without this process.
 func (w *watch) release() {
-	if w.dir.has(outcomeFile) {
-		w.reap()
-	}
-}
-
-func (w *watch) reap() {
-	if w.child != nil {
+	if w.child != nil && w.dir.has(outcomeFile) {
 		_ = w.child.Wait()
 		w.child = nil
 	}
