@@ -192,6 +192,7 @@ func (c *cluster) awaitReady(ctx context.Context, process *os.Process) error {
 			return nil
 		}
 		if process != nil && exited(process.Pid) {
+			_ = os.Remove(c.socket)
 			return fmt.Errorf("postgres ended while starting:\n%s", c.lastWords())
 		}
 		select {

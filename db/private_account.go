@@ -119,7 +119,7 @@ func (a account) open(d, own string, info fs.FileInfo) error {
 	s, ok := info.Sys().(*syscall.Stat_t)
 	temporary := strings.HasPrefix(d, filepath.Clean(os.TempDir())+string(filepath.Separator))
 	if !ok || s.Uid != 0 || info.Mode().Perm()&0o077 != 0 || (d != own && !temporary) {
-		return fmt.Errorf("Postgres runs as user %s here, who may not pass through %s (mode %#o): choose a data directory elsewhere, e.g. /var/lib/nixfleet (NIXFLEET_DATA_DIR), or run chmod o+x %s", a.name, d, info.Mode().Perm(), d)
+		return fmt.Errorf("postgres runs as user %s here, who may not pass through %s (mode %#o): choose a data directory elsewhere, e.g. /var/lib/nixfleet (NIXFLEET_DATA_DIR), or run chmod o+x %s", a.name, d, info.Mode().Perm(), d)
 	}
 	if err := os.Chown(d, -1, a.gid); err != nil {
 		return err

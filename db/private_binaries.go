@@ -78,7 +78,7 @@ func pickBinaries(found []binaries, dirs []string, major string) (binaries, erro
 	}
 	newest := slices.MaxFunc(found, func(a, b binaries) int { return a.major() - b.major() })
 	if newest.major() < oldestPostgres {
-		return binaries{}, fmt.Errorf("Postgres %s in %s is too old: version %d or newer is needed", newest.version, filepath.Dir(newest.postgres), oldestPostgres)
+		return binaries{}, fmt.Errorf("postgres %s in %s is too old: version %d or newer is needed", newest.version, filepath.Dir(newest.postgres), oldestPostgres)
 	}
 	return newest, nil
 }
@@ -101,4 +101,4 @@ func version(ctx context.Context, postgres string) string {
 	return ""
 }
 
-var errNoAccount = errors.New("Postgres does not run as root, and there is neither a user postgres nor a user nobody to run it as: create one (useradd --system postgres), or run nixfleet as an ordinary user")
+var errNoAccount = errors.New("postgres does not run as root, and there is neither a user postgres nor a user nobody to run it as: create one (useradd --system postgres), or run nixfleet as an ordinary user")

@@ -134,6 +134,7 @@ func (c *cluster) shutDown(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
+	defer func() { _ = os.Remove(c.socket) }() // made again at the next start
 	if err := unix.Kill(pid, unix.SIGINT); err != nil && !errors.Is(err, unix.ESRCH) {
 		return err
 	}
