@@ -23,6 +23,7 @@ type App struct {
 	cfg     Config
 	log     zerolog.Logger
 	db      *db.DB
+	private *db.Private // nil where the database is somebody else's
 	keys    *agentbus.Keyring
 	bus     *agentbus.Control
 	forge   *forge.Forge
@@ -108,6 +109,7 @@ func (a *App) openDatabase(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("private postgres: %w", err)
 		}
+		a.private = private
 		a.down.add("postgres", private.Stop)
 		url = private.URL()
 	}
@@ -168,6 +170,10 @@ func (a *App) startWork(ctx context.Context) {
 	a.running.Go(func() { a.keep(ctx, "heartbeats", a.readBeats) })
 	a.running.Go(func() { a.keep(ctx, "catch-up", a.catchUp) })
 	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })
+	a.running.Go(func() { a.keep(ctx, "bus repair", a.mend) })
+	if a.private != nil {
+		a.running.Go(func() { a.private.Keep(ctx) })
+	}
 }
 
 // keep runs a part that should last as long as ctx, and starts it again, with a

@@ -16,6 +16,24 @@ const (
 	pruneAtOnce = 1000
 )
 
+// mend compares the bus with the database now and then: one that lost messages, or
+// was replaced while we were connected, does not say so.
+func (a *App) mend(ctx context.Context) error {
+	timer := time.NewTimer(reconcileEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+		if err := a.repairBus(ctx); err != nil {
+			return err
+		}
+		timer.Reset(reconcileEvery)
+	}
+}
+
 // tidy forgets what has no use any more, now and then.
 func (a *App) tidy(ctx context.Context) error {
 	timer := time.NewTimer(0)

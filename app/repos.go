@@ -48,6 +48,9 @@ func (a *App) reconcile(ctx context.Context, c db.RepoClaim) error {
 		DefaultBranch: state.Repo.DefaultBranch, HeadSHA: state.HeadSHA, PolicyError: state.Policy.Err,
 		OpenPulls: pulls, Again: now.Add(reconcileEvery),
 	}
+	if state.Policy.Known() {
+		change.Policy = &state.Policy.Value
+	}
 	if change.Rollout, err = a.rolloutOfPush(ctx, c, state.HeadSHA, state.Policy, now); err != nil {
 		return err
 	}
