@@ -32,7 +32,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
 
 	mux := http.NewServeMux()
-	mux.Handle("POST /api/github/hook", hook)
+	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", promhttp.Handler())

@@ -1,0 +1,97 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/db/dbtest"
+	"github.com/rs/zerolog"
+)
+
+func TestMain(m *testing.M) { dbtest.Main(m) }
+
+// clock stands still until a test moves it.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Now().Truncate(time.Second).UnixNano())
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()).UTC() }
+func (c *clock) forward(d time.Duration) { c.at.Add(int64(d)) }
+
+// remarks collects what is logged as a warning or worse.
+type remarks struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (r *remarks) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.Write(b)
+}
+
+func (r *remarks) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.text.String()
+}
+
+func (r *remarks) lines() int { return strings.Count(r.String(), "\n") }
+
+// replica is an App that answers requests and whose loops the test turns by hand.
+type replica struct {
+	*App
+	clock *clock
+	log   *remarks
+	url   string
+}
+
+const (
+	webhookSecret = "It's a Secret to Everybody"
+	adminSecret   = "the admin's own token"
+)
+
+// newReplica serves every address of the server on a database.
+func newReplica(t testing.TB, d *db.DB) *replica {
+	t.Helper()
+	r := &replica{clock: newClock(), log: &remarks{}}
+	r.App = &App{
+		cfg: Config{Now: r.clock.now, GitHubAppID: 1, GitHubWebURL: "https://github.com/"},
+		log: zerolog.New(r.log).Level(zerolog.WarnLevel), db: d, admin: hash(adminSecret),
+	}
+	server := httptest.NewUnstartedServer(nil)
+	r.url = "http://" + server.Listener.Addr().String()
+	r.cfg.URL, r.cfg.Log = r.url, r.App.log
+	ctx, cancel := context.WithCancel(context.Background())
+	routes, err := r.routes(ctx, []string{webhookSecret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = routes
+	server.Start()
+	t.Cleanup(func() {
+		server.Close()
+		cancel()
+		r.running.Wait()
+	})
+	return r
+}
+
+// must is for steps that a test stands on.
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
