@@ -46,6 +46,27 @@ func TestEffectThatIsAskedForAgainDuringItsWorkStays(t *testing.T) {
 	}
 }
 
+func TestEffectThatIsAskedForAgainWhileItEndsIsDueAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.effect(1)
+	tx, err := w.d.Pool().Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = tx.Exec(t.Context(), `update outbox set wake = wake + 1, due_at = $1 where key = 'comment:1'`, w.now)
+	must(t, err)
+	finished := make(chan error, 1)
+	go func() { finished <- w.d.FinishEffect(t.Context(), e) }()
+	eventually(t, "the end waits for who asks again", func() bool {
+		return w.count(`select count(*) from pg_locks l join pg_stat_activity a using (pid)
+			where not l.granted and a.query like '%delete from outbox%' and a.datname = current_database()
+				and $1 = any(pg_blocking_pids(a.pid))`, tx.Conn().PgConn().PID()) > 0
+	})
+	must(t, tx.Commit(t.Context()))
+	must(t, <-finished)
+	must(t, w.d.FinishEffect(t.Context(), w.claimEffect("comment:1")))
+}
+
 func TestEffectOfADeadWorkerIsCarriedOutByAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
