@@ -60,7 +60,11 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 	if err != nil {
 		return err
 	}
-	issued, err := insertOrders(ctx, tx, s.orders, s.now)
+	orders, err := stillToCancel(ctx, tx, s)
+	if err != nil {
+		return err
+	}
+	issued, err := insertOrders(ctx, tx, orders, s.now)
 	if err != nil {
 		return err
 	}
@@ -203,6 +207,29 @@ func updateProgress(ctx context.Context, tx pgx.Tx, rollout string, before map[s
 		return fmt.Errorf("%w: %d of %d hosts", ErrConflict, len(hosts)-int(tag.RowsAffected()), len(hosts))
 	}
 	return err
+}
+
+// stillToCancel is the orders of a move without those that would take back what a
+// host does not hold any more: its newest order may be a later rollout's, or a
+// person's, and what replaces that would keep the host from it.
+func stillToCancel(ctx context.Context, tx pgx.Tx, s saving) ([]fleet.Order, error) {
+	if len(s.move.Cancel) == 0 {
+		return s.orders, nil
+	}
+	held, err := all[struct{ Host string }](ctx, tx, `
+		with locked as materialized (
+			select id, name, last_gen from hosts where name = any(@hosts) order by id for no key update
+		)
+		select l.name as host from locked l join orders o on o.host = l.name and o.gen = l.last_gen
+		where o.rollout_id = @rollout`,
+		args{"hosts": s.move.Cancel, "rollout": s.claim.Rollout.ID})
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(slices.Clone(s.orders), func(o fleet.Order) bool {
+		return slices.Contains(s.move.Cancel, o.Host) && !slices.Contains(s.move.Orders, o.Host) &&
+			!slices.ContainsFunc(held, func(h struct{ Host string }) bool { return h.Host == o.Host })
+	}), nil
 }
 
 // assignOrders notes which order each host works on.

@@ -125,6 +125,31 @@ func cloneHosts(hosts []fleet.HostProgress) []fleet.HostProgress {
 	return append([]fleet.HostProgress(nil), hosts...)
 }
 
+func TestMoveTakesBackOnlyItsOwnOrders(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2")
+	w.running("R1", "ccc", "web1", "web2")
+	w.issue(w.order("O2", "web2", "", "ddd")) // a person's, since
+	must(t, w.d.SetRolloutState(t.Context(), "R1", db.StateChange{From: []fleet.RolloutState{fleet.RolloutRunning}, To: fleet.RolloutRunning}, w.now))
+	c := w.claimRollout("R1")
+	m := fleet.Move{State: fleet.RolloutRunning, Hosts: c.Rollout.Hosts, Cancel: []string{"web1", "web2"}}
+	var noops []fleet.Order
+	for _, host := range m.Cancel {
+		o := w.order("noop-"+host, host, "", "ccc")
+		o.Kind = "noop"
+		noops = append(noops, o)
+	}
+	must(t, w.d.SaveRollout(t.Context(), c, m, nil, noops, w.now))
+	newest, err := w.d.NewestOrders(t.Context())
+	must(t, err)
+	got := map[string]string{}
+	for _, o := range newest {
+		got[o.Host] = o.ID
+	}
+	equal(t, "newest orders", got, map[string]string{"web1": "noop-web1", "web2": "O2"})
+}
+
 func TestPersonsDecisionBeatsAMoveUnderWay(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
