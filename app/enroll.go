@@ -80,7 +80,7 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 	}
 	host, err := a.admit(r.Context(), req, now)
 	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
-		problem(w, http.StatusForbidden, "The token is not valid for this host: it was used, it has expired, or it is for another host. Make a new one with `nixfleet hosts enroll "+req.Host+"`.")
+		problem(w, http.StatusForbidden, notAdmitted(req, err))
 		return
 	}
 	if err != nil {
@@ -109,6 +109,19 @@ func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Ti
 		return fleet.Host{}, db.ErrNotFound
 	}
 	return host, err
+}
+
+// notAdmitted says why, and what to do on the host or at the server.
+func notAdmitted(req agentbus.EnrollRequest, err error) string {
+	anew := " Make a new token with `nixfleet hosts enroll " + req.Host + "` and enrol with it."
+	switch {
+	case errors.Is(err, db.ErrConflict):
+		return "Another host has this key, so the agent's state was probably copied from it. Remove seed.nk from the agent's state directory on " + req.Host + " and enrol again with the same token."
+	case req.Token == "":
+		return "No host named " + req.Host + " is enrolled with this key: it was revoked, or it enrolled anew with another key." + anew
+	default:
+		return "The token is not valid for " + req.Host + ": it was used by another machine, it has expired, or it is for another host." + anew
+	}
 }
 
 func (a *App) enrolReply(ctx context.Context, req agentbus.EnrollRequest, host fleet.Host) (agentbus.EnrollReply, error) {
