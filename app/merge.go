@@ -35,28 +35,55 @@ func (a *App) merge(ctx context.Context, updateID int64, headSHA string) error {
 	if !pull.Known() {
 		return fmt.Errorf("read pull request before the merge: %s", pull.Err)
 	}
-	switch {
-	case pull.Value.Merged:
-		return a.recordMerge(ctx, u, pull.Value.MergeCommitSHA)
-	case pull.Value.State != "open":
-		return a.refuse(ctx, u, "The pull request is closed.", a.cfg.Now())
-	case pull.Value.HeadSHA != headSHA:
-		return a.refuse(ctx, u, "The head SHA moved between the decision and the merge.", a.cfg.Now())
+	if pull.Value.Merged {
+		return a.recordMerge(ctx, u, pull.Value)
+	}
+	if why := lapsed(u, pull.Value, a.cfg.Now()); why != "" {
+		return a.refuse(ctx, u, why, a.cfg.Now())
 	}
 	result, err := a.forge.Merge(ctx, u.Repo, u.Number, *u.Verdict.Merge)
 	if err != nil {
 		return err
 	}
-	return a.merged(ctx, u, result)
+	return a.merged(ctx, u, pull.Value, result)
 }
+
+// decisionHolds is how long a decision may wait for its merge. A check that is run
+// again or a hold that is put on does not take back an update that is merging, so
+// one that was kept up, by a limit of GitHub's or an outage of ours, is decided anew.
+const decisionHolds = 2 * time.Minute
+
+// lapsed says why the decision to merge no longer covers the pull request; it is
+// empty while it does. The merge is pinned to the head SHA, but not to the base:
+// that can be changed without a new head.
+func lapsed(u fleet.Update, pull fleet.Pull, now time.Time) string {
+	switch {
+	case pull.State != "open":
+		return "The pull request is closed."
+	case pull.HeadSHA != u.Verdict.Merge.HeadSHA:
+		return "The head SHA moved between the decision and the merge."
+	case !onto(*u.Verdict.Merge, pull):
+		return "The base branch was changed between the decision and the merge."
+	case pull.Draft:
+		return "The pull request was made a draft between the decision and the merge."
+	case now.Sub(u.Verdict.At) > decisionHolds:
+		return "The merge was kept up for so long that it has to be decided again."
+	}
+	return ""
+}
+
+// onto reports whether pull still goes onto the branch that it was proven against.
+// An order that an older version left does not name it.
+func onto(o fleet.MergeOrder, pull fleet.Pull) bool { return o.Base == "" || o.Base == pull.BaseRef }
 
 // merged stores what GitHub answered. An ambiguous answer stores nothing: the
 // next attempt reads the pull request first.
-func (a *App) merged(ctx context.Context, u fleet.Update, r forge.MergeResult) error {
+func (a *App) merged(ctx context.Context, u fleet.Update, pull fleet.Pull, r forge.MergeResult) error {
 	now := a.cfg.Now()
 	switch r.Outcome {
 	case forge.Merged:
-		return a.recordMerge(ctx, u, r.SHA)
+		pull.MergeCommitSHA = r.SHA
+		return a.recordMerge(ctx, u, pull)
 	case forge.MergeHeadMoved:
 		return a.refuse(ctx, u, r.Message, now)
 	case forge.MergeRefused:
@@ -84,10 +111,10 @@ func refusedUntil(class forge.RefusalClass, now time.Time) time.Time {
 }
 
 // recordMerge stores the merge and, where wanted, its rollout in one transaction.
-func (a *App) recordMerge(ctx context.Context, u fleet.Update, sha string) error {
-	m := u.Verdict.Merge
+func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) error {
+	m, sha := u.Verdict.Merge, pull.MergeCommitSHA
 	record := db.MergeRecord{HeadSHA: m.HeadSHA, MergeSHA: sha, By: m.By.Login, At: a.cfg.Now()}
-	if m.Deploy {
+	if m.Deploy && onto(*m, pull) {
 		state, err := a.forge.Branch(ctx, u.Repo)
 		if err != nil {
 			return fmt.Errorf("read policy for the rollout: %w", err)

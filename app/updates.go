@@ -25,9 +25,9 @@ func (a *App) workUpdates(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group // what befalls one must not cut short the others, which would wait out their lease
 	for _, c := range claims {
-		g.Go(func() error { return a.evaluate(ctx, c) })
+		g.Go(func() error { return taken(a.evaluate(ctx, c)) })
 	}
 	return len(claims), g.Wait()
 }
@@ -98,13 +98,21 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 	}
 	if v.State == fleet.UpdateMerged && concerns {
 		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, snap.Pull.Value.MergedBy.Login
-		if snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
+		if rollsOut(u, snap) && snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
 			change.Rollout = newRollout(snap.Repo, change.MergeSHA, snap.Policy.Value.Deploy, now)
 			change.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", snap.Number)
 			change.Rollout.Actor = change.MergedBy
 		}
 	}
 	return change
+}
+
+// rollsOut reports whether a merge that was found starts a rollout: only one onto
+// the default branch does, and of a pull request that was seen before it ended.
+// Anybody may comment on one that was merged a year ago; what reached the default
+// branch unseen is found there (see rolloutOfPush).
+func rollsOut(u fleet.Update, snap fleet.Snapshot) bool {
+	return u.HeadSHA != "" && snap.Pull.Value.BaseRef == snap.Repo.DefaultBranch
 }
 
 // deploys reports whether a merge is followed by a rollout: what the person asked

@@ -16,6 +16,7 @@ func TestAProvenUpdateMerges(t *testing.T) {
 	}
 	want := &MergeOrder{
 		HeadSHA: headSHA,
+		Base:    "main",
 		Method:  "squash",
 		Title:   "flake.lock: Update (#42)",
 		Message: "Flake lock file updates:\n\n• Updated input 'nixpkgs':\n" +

@@ -30,6 +30,7 @@ func (p *proof) merge() Verdict {
 	a := p.policy.Updates.AutoMerge
 	order := &MergeOrder{
 		HeadSHA: p.pull.HeadSHA,
+		Base:    p.pull.BaseRef,
 		Method:  orElse(a.Method, "squash"),
 		Title:   fmt.Sprintf("%s (#%d)", orElse(strings.TrimSpace(plain(p.pull.Title, maxTitle)), "flake.lock: Update"), p.s.Number),
 		Message: p.mergeMessage(),

@@ -57,6 +57,7 @@ type InputChange struct {
 // MergeOrder is the merge that a verdict asks for, pinned to the head SHA.
 type MergeOrder struct {
 	HeadSHA      string `json:"head_sha"`
+	Base         string `json:"base"`   // branch that it was proven against
 	Method       string `json:"method"` // squash, merge or rebase
 	Title        string `json:"title"`
 	Message      string `json:"message"` // keeps Nix's account of the inputs
