@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,33 +14,34 @@ import (
 func TestALoopWorksUntilNothingIsDueAndThenWaits(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		due, rounds := 5, 0
+		var due, rounds atomic.Int64
+		due.Store(5)
 		l := newLoop("test", zerolog.Nop(), func(context.Context) (int, error) {
-			rounds++
-			n := min(due, 2)
-			due -= n
-			return n, nil
+			rounds.Add(1)
+			n := min(due.Load(), 2)
+			due.Add(-n)
+			return int(n), nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go l.run(ctx)
 		synctest.Wait()
-		if due != 0 || rounds != 4 {
-			t.Errorf("%d left after %d rounds, want all done in 4: 2+2+1 and an empty one", due, rounds)
+		if due.Load() != 0 || rounds.Load() != 4 {
+			t.Errorf("%d left after %d rounds, want all done in 4: 2+2+1 and an empty one", due.Load(), rounds.Load())
 		}
 
-		due = 1
+		due.Store(1)
 		l.poke()
 		l.poke()
 		synctest.Wait()
-		if due != 0 {
+		if due.Load() != 0 {
 			t.Error("a wake-up was lost")
 		}
 
-		due = 1
+		due.Store(1)
 		time.Sleep(pollEvery) // the bubble's clock, not the wall's
 		synctest.Wait()
-		if due != 0 {
+		if due.Load() != 0 {
 			t.Error("without a wake-up the clock must find what is due")
 		}
 	})

@@ -40,6 +40,7 @@ func (r *rig) atRequest(p *process, match func(*http.Request, forgetest.Phase) b
 // kill -9 at the three points that lose most: one merge, one rollout, and every
 // host switches once, all the same.
 func TestAKilledServerTakesUpWhereItWas(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		crash func(*testing.T, *rig, *process) int // returns the pull request
@@ -70,6 +71,7 @@ func TestAKilledServerTakesUpWhereItWas(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			r := newRig(t, 3, time.Second)
 			p := r.spawn()
 			r.await("the server to see its repository", func(o fleet.Overview) bool { return len(o.Repos) == 1 && o.Repos[0].HeadSHA != "" })
@@ -105,6 +107,7 @@ func (r *rig) midWave() {
 }
 
 func TestAHostThatWasAwayGetsOnlyTheNewestOrder(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3, time.Second)
 	r.start()
 	r.enrol()

@@ -3,21 +3,18 @@ package demo
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nixfleet/nixfleet/app"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/forge/forgetest"
 )
 
 func TestAPullRequestBecomesNineSwitchedHosts(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 9, time.Second)
 	r.start()
 	r.enrol()
@@ -57,6 +54,7 @@ func (r *rig) onGitHub(u fleet.Update, text string) {
 }
 
 func TestWhatIsNotProvenIsNeverMerged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, time.Hour)
 	a := r.start()
 	for _, tt := range []struct {
@@ -80,7 +78,7 @@ func TestWhatIsNotProvenIsNeverMerged(t *testing.T) {
 			t.Errorf("%s: pull request #%d is not open any more", tt.scenario, number)
 		}
 		r.onGitHub(u, tt.reason)
-		if page := r.page(a); !strings.Contains(page, tt.reason) {
+		if page := r.signIn(a, "viewer").get("/"); !strings.Contains(page, tt.reason) {
 			t.Errorf("%s: the page does not name %q", tt.scenario, tt.reason)
 		}
 		if err := r.world.hub.ClosePull(fleetRepo, number, "demo"); err != nil {
@@ -89,51 +87,8 @@ func TestWhatIsNotProvenIsNeverMerged(t *testing.T) {
 	}
 }
 
-// page is the Fleet page as a signed-in person sees it.
-func (r *rig) page(a *app.App) string {
-	r.t.Helper()
-	link, err := a.LoginLink(r.t.Context(), "tester", "viewer")
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	u, err := url.Parse(link)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	// The session's cookie is Secure, which Go's jar only sends over https.
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	client := &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	resp, err := client.PostForm(a.URL()+"/login", url.Values{"token": {u.Query().Get("token")}})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, a.URL()+"/", nil)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	for _, c := range resp.Cookies() {
-		req.AddCookie(c)
-	}
-	resp, err = client.Do(req)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if resp.StatusCode != http.StatusOK {
-		r.t.Fatalf("the page answered %s", resp.Status)
-	}
-	return string(body)
-}
-
 func TestAForcePushAfterGreenIsNeverMerged(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 1, time.Hour)
 	r.start()
 	number := r.open("update")
@@ -180,6 +135,7 @@ func TestAForcePushAfterGreenIsNeverMerged(t *testing.T) {
 }
 
 func TestDuplicateReorderedAndLateDeliveriesChangeNothing(t *testing.T) {
+	t.Parallel()
 	r := newRig(t, 3, time.Second)
 	r.start()
 	r.enrol()
@@ -248,6 +204,7 @@ func (r *rig) once(u fleet.Update) {
 }
 
 func TestTheDemoDeploysAndSaysSo(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	r := newRig(t, 2, time.Second) // for its checks of the machine; the demo makes a world of its own
 	err := Run(t.Context(), Options{
