@@ -38,14 +38,6 @@ type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// Experiment is a button of the demo, e.g. one that opens another update.
-type Experiment struct {
-	ID    string // of its address, [a-z0-9-]
-	Label string
-	About string
-	Run   func(context.Context) error
-}
-
 // Config is what a dashboard needs. Views, Actions, Sessions and Now must be set.
 type Config struct {
 	Views    Views
@@ -59,8 +51,6 @@ type Config struct {
 	PublicURL string // where people reach the dashboard; decides how cookies are set
 	WebURL    string // GitHub's pages; https://github.com when empty
 	Log       zerolog.Logger
-
-	Experiments []Experiment // of the demo; none in production
 
 	Batch time.Duration // at most one patch per Batch; 250 ms when zero
 	Beat  time.Duration // how often an open stream proves that it lives; 10 s when zero
@@ -136,7 +126,6 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("GET /{$}", d.signedIn(d.fleetPage))
 	mux.Handle("GET /events", http.HandlerFunc(d.events))
 	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.merge))
-	mux.Handle("POST /experiments/{id}", d.signedIn(d.experiment))
 	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
 	mux.Handle("POST /login", http.HandlerFunc(d.login))
 	mux.Handle("POST /logout", http.HandlerFunc(d.logout))

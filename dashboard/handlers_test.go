@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -59,7 +58,6 @@ func TestNobodyComesInWithoutASession(t *testing.T) {
 		{"GET", "/", http.StatusSeeOther},
 		{"GET", "/events", http.StatusUnauthorized},
 		{"POST", "/updates/42/merge", http.StatusUnauthorized},
-		{"POST", "/experiments/any", http.StatusUnauthorized},
 		{"GET", "/login", http.StatusOK},
 	} {
 		for _, cookie := range []string{"", "forged"} {
@@ -196,25 +194,5 @@ func TestADatabaseThatDoesNotAnswerIsNotASignOut(t *testing.T) {
 	w.sessErr, w.readErr = nil, errors.New("connection refused")
 	if rec := do(d, request(http.MethodGet, "/", "op", nil)); rec.Code != http.StatusServiceUnavailable || strings.Contains(rec.Body.String(), "refused") {
 		t.Errorf("an unreadable fleet answers %d %s", rec.Code, rec.Body)
-	}
-}
-
-func TestExperiments(t *testing.T) {
-	t.Parallel()
-	ran := 0
-	d := newDashboard(t, newWorld(story(t, "idle").Overview), Config{Experiments: []Experiment{
-		{ID: "owner", Label: "Change an owner", Run: func(context.Context) error { ran++; return nil }},
-	}})
-	if page := do(d, request(http.MethodGet, "/", "view", nil)); strings.Contains(page.Body.String(), "Change an owner") {
-		t.Error("a viewer is offered an experiment")
-	}
-	for _, tt := range []struct {
-		id, cookie string
-		want, ran  int
-	}{{"owner", "view", http.StatusForbidden, 0}, {"other", "op", http.StatusNotFound, 0}, {"owner", "op", http.StatusSeeOther, 1}} {
-		rec := do(d, request(http.MethodPost, "/experiments/"+tt.id, tt.cookie, nil))
-		if rec.Code != tt.want || ran != tt.ran {
-			t.Errorf("%s by %s answers %d after %d runs", tt.id, tt.cookie, rec.Code, ran)
-		}
 	}
 }

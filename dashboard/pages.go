@@ -3,7 +3,6 @@ package dashboard
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 
@@ -21,8 +20,7 @@ func (d *Dashboard) page(r *http.Request) page {
 
 // asked are the answers to posts without script, which come back by a redirect.
 var asked = map[string]string{
-	"merge":      "Recorded. NixFleet merges this pull request as soon as every condition that can’t be overridden holds.",
-	"experiment": "Started. Watch the updates on this page.",
+	"merge": "Recorded. NixFleet merges this pull request as soon as every condition that can’t be overridden holds.",
 }
 
 func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visitor) {
@@ -34,9 +32,6 @@ func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visito
 	p := d.page(r)
 	p.Who, p.Live = who, true
 	v := fleetView{Page: p, Board: d.hub.newest(), Notice: notice{Text: asked[r.URL.Query().Get("asked")]}}
-	if who.mayAct() {
-		v.Experiments = d.cfg.Experiments
-	}
 	d.show(w, r, http.StatusOK, fleetPage(v))
 }
 
@@ -70,28 +65,6 @@ func (d *Dashboard) merge(w http.ResponseWriter, r *http.Request, who visitor) {
 		d.wake()
 		d.done(w, r, "merge")
 	}
-}
-
-// experiment runs a button of the demo.
-func (d *Dashboard) experiment(w http.ResponseWriter, r *http.Request, who visitor) {
-	if !who.mayAct() {
-		d.answer(w, r, notice{Status: http.StatusForbidden, Text: "Read-only: this needs the operator role."})
-		return
-	}
-	for _, e := range d.cfg.Experiments {
-		if e.ID != r.PathValue("id") {
-			continue
-		}
-		if err := e.Run(r.Context()); err != nil {
-			d.cfg.Log.Error().Err(err).Str("experiment", e.ID).Msg("run experiment")
-			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: fmt.Sprintf("%s: %v", e.Label, err)})
-			return
-		}
-		d.wake()
-		d.done(w, r, "experiment")
-		return
-	}
-	http.NotFound(w, r)
 }
 
 // done answers a post that was carried out: htmx with a line for the page, a

@@ -66,8 +66,22 @@ func (s scene) problems() []live {
 	var out []live
 	for _, r := range s.o.Repos {
 		if r.PolicyError != "" {
-			out = append(out, live{fmt.Sprintf("p-%d", r.Repo.ID), policyProblem(r)})
+			out = append(out, live{fmt.Sprintf("p-%d", r.Repo.ID), policyProblem(watched{r, s.repoURL(r.Repo)})})
 		}
+	}
+	return out
+}
+
+// watched is a repository with GitHub's page of it.
+type watched struct {
+	fleet.RepoView
+	page string
+}
+
+func (s scene) watched() []watched {
+	out := make([]watched, len(s.o.Repos))
+	for i, r := range s.o.Repos {
+		out[i] = watched{r, s.repoURL(r.Repo)}
 	}
 	return out
 }
@@ -92,7 +106,7 @@ func (s scene) updates() []live {
 		}
 	}
 	if len(out) == 0 {
-		out = append(out, live{"u-none", noUpdates(s.o.Repos)})
+		out = append(out, live{"u-none", noUpdates(s.watched())})
 	}
 	return out
 }

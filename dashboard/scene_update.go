@@ -24,6 +24,7 @@ type updateView struct {
 	headURL  string // GitHub's page of the head commit
 	mergeURL string // GitHub's page of the merge commit
 	repo     string
+	repoURL  string // GitHub's page of it
 	webURL   string
 	build    string // a post of another build's page is refused
 }
@@ -45,7 +46,7 @@ type offer struct {
 }
 
 func (s scene) update(u fleet.Update) updateView {
-	v := updateView{Update: u, look: updateLook(u.State), repo: u.Repo.FullName(), build: s.build, webURL: s.webURL}
+	v := updateView{Update: u, look: updateLook(u.State), repo: u.Repo.FullName(), repoURL: s.repoURL(u.Repo), build: s.build, webURL: s.webURL}
 	for _, c := range u.Verdict.Conditions {
 		if c.Outcome == fleet.Passed || c.Outcome == fleet.Off {
 			v.passed = append(v.passed, c)

@@ -432,3 +432,10 @@ func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
 	s.orders("")
 	s.is(RolloutSucceeded, "Deployed 4/4 hosts.")
 }
+
+func TestARolloutWithoutHostsYetIsJustPlanned(t *testing.T) {
+	t.Parallel()
+	if got := headline(Rollout{State: RolloutPlanned}); got != "Planned." {
+		t.Errorf("it says %q", got)
+	}
+}

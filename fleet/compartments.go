@@ -107,7 +107,7 @@ func systemCompartment(in CompartmentFacts, online bool) Compartment {
 	case f.RunningPath != f.ExpectedPath:
 		c.set(LightStale, "Outdated", "Running system is outdated (need to `switch`)")
 	case f.RebootNeeded:
-		c.set(LightStale, "Reboot needed", "Running system = what flake would build", "A reboot is needed: kernel or initrd changed.")
+		c.set(LightStale, "Reboot needed", "A reboot is needed: kernel or initrd changed", "The running system is what the flake would build; kernel and initrd still are the old ones.")
 	default:
 		c.set(LightOK, "Current", "Running system = what flake would build")
 	}

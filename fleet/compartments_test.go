@@ -171,7 +171,7 @@ func TestSystemCompartment(t *testing.T) {
 		"current":              {nil, LightOK, "Current", "Running system = what flake would build | Running: aaaaaaa (/nix/store/aaa-nixos)"},
 		"no report":            {silent, LightUnknown, "No report yet", ""},
 		"outdated":             {onFacts(outdated), LightStale, "Outdated", "Running system is outdated (need to `switch`) | Running: 1111111 (/nix/store/old) | Checkout: aaaaaaa (/nix/store/aaa-nixos)"},
-		"reboot needed":        {onFacts(func(f *HostFacts) { f.RebootNeeded = true }), LightStale, "Reboot needed", "A reboot is needed"},
+		"reboot needed":        {onFacts(func(f *HostFacts) { f.RebootNeeded = true }), LightStale, "Reboot needed", "A reboot is needed: kernel or initrd changed | The running system is what the flake would build"},
 		"not evaluated":        {onFacts(func(f *HostFacts) { f.ExpectedPath = "" }), LightUnknown, "Not evaluated yet", "waits for the host"},
 		"evaluated before":     {onFacts(func(f *HostFacts) { f.ExpectedCommit = oldRev }), LightUnknown, "Not evaluated yet", ""},
 		"nothing known to run": {onFacts(func(f *HostFacts) { f.RunningPath = "" }), LightUnknown, "Not known", ""},

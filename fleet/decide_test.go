@@ -103,7 +103,7 @@ func TestDecisions(t *testing.T) {
 		"frozen":                        {bendPolicy(freeze("Wed 11:00", "Wed 12:10")), UpdateReady, "until 2026-03-04 12:10 UTC", 10 * time.Minute},
 		"outside a freeze":              {bendPolicy(freeze("Wed 13:00", "Wed 14:00")), UpdateMerging, "", againUnread},
 		"with a freeze that is none":    {bendPolicy(freeze("noon", "Wed 14:00")), UpdateBlocked, "can't be understood", againUnread},
-		"where inputs must age":         {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.MinInputAge = time.Hour }), UpdateBlocked, "Policy asks for an age of 1h0m0s; this version of NixFleet does not measure it yet.", againBlocked},
+		"where inputs must age":         {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.MinInputAge = time.Hour }), UpdateBlocked, "Policy asks for an age of 1 h; this version of NixFleet does not measure it yet.", againBlocked},
 		"where hosts make updates":      {bendPolicy(func(p *Policy) { p.Updates.Strategy = "host" }), UpdateBlocked, "can't do yet: updates.strategy: host", againBlocked},
 		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", againBlocked},
 		"where failures roll back":      {bendPolicy(func(p *Policy) { p.Deploy.OnFailure = "rollback" }), UpdateMerging, "", againUnread},

@@ -32,6 +32,9 @@ func headline(r Rollout) string {
 	}
 	switch r.State {
 	case RolloutPlanned:
+		if total == 0 {
+			return "Planned."
+		}
 		return fmt.Sprintf("Planned for %s.", count(total, "host"))
 	case RolloutRunning:
 		if tail != "" {

@@ -277,3 +277,15 @@ func TestChecks(t *testing.T) {
 		"by nobody, as policy has": {bendPolicy(func(p *Policy) { p.Updates.RequiredChecks, p.Updates.RequireChecks = nil, false }), Off, "require_checks: false", ""},
 	})
 }
+
+func TestDurationsReadWell(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 20 * time.Second: "20 s", 90 * time.Second: "1 min 30 s", time.Hour: "1 h",
+		90 * time.Minute: "1 h 30 min", 24 * time.Hour: "1 d", 25*time.Hour + 2*time.Second: "1 d 1 h", 1500 * time.Millisecond: "1 s",
+	} {
+		if got := duration(d); got != want {
+			t.Errorf("%v is written %q, want %q", d, got, want)
+		}
+	}
+}

@@ -17,6 +17,26 @@ const mergeableAgain = 5 * time.Second
 // utc writes a time for people: the same everywhere, to the minute.
 func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
+// duration writes d as people do, in up to two units: "20 s", "1 h 30 min". What
+// is below a second is left out.
+func duration(d time.Duration) string {
+	d = d.Truncate(time.Second)
+	if d <= 0 {
+		return "0 s"
+	}
+	var parts []string
+	for _, u := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if n := d / u.of; n > 0 && len(parts) < 2 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, u.name))
+			d %= u.of
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
 // clock writes a time that lies near now: without the date where that is the same.
 func clock(t, now time.Time) string {
 	t, now = t.UTC(), now.UTC()
@@ -41,7 +61,7 @@ func (p *proof) settings() {
 	if u.AutoMerge.MinInputAge > 0 {
 		c := begin("input_age", "New revisions are old enough", p.s.Policy)
 		c.Soft = true
-		c.refuse(fmt.Sprintf("Policy asks for an age of %s; this version of NixFleet does not measure it yet.", u.AutoMerge.MinInputAge),
+		c.refuse(fmt.Sprintf("Policy asks for an age of %s; this version of NixFleet does not measure it yet.", duration(u.AutoMerge.MinInputAge)),
 			"Merge & Deploy, or set updates.auto_merge.min_input_age to 0h.")
 		p.add(c)
 	}
@@ -84,7 +104,7 @@ func (p *proof) hold() (until time.Time) {
 		c.Source = "when the required checks were first seen passed"
 		from = p.s.Recorded.ChecksPassed
 		if !p.find("checks").settled() {
-			c.Outcome, c.Found = Waiting, fmt.Sprintf("It begins once the required checks passed, and lasts %s.", a.Hold)
+			c.Outcome, c.Found = Waiting, fmt.Sprintf("It begins once the required checks passed, and lasts %s.", duration(a.Hold))
 			return time.Time{}
 		}
 		if from.IsZero() {
@@ -98,12 +118,12 @@ func (p *proof) hold() (until time.Time) {
 	until = from.Add(a.Hold)
 	if until.After(p.now) {
 		c.Outcome = Waiting
-		c.Found = fmt.Sprintf("%s since %s, until %s.", a.Hold, utc(from), utc(roundUp(until)))
+		c.Found = fmt.Sprintf("%s since %s, until %s.", duration(a.Hold), utc(from), utc(roundUp(until)))
 		c.Remedy = "Merge & Deploy does not wait for it."
 		p.wake(until)
 		return until
 	}
-	c.Found = fmt.Sprintf("%s since %s.", a.Hold, utc(from))
+	c.Found = fmt.Sprintf("%s since %s.", duration(a.Hold), utc(from))
 	return time.Time{}
 }
 

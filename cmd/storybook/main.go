@@ -67,7 +67,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
 			Views: shelf{s.Overview}, Actions: nothing{}, Sessions: reader{s.Role}, Now: time.Now,
-			Experiments: experiments(s), Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
 			return nil, err
@@ -113,20 +113,6 @@ var index = template.Must(template.New("index").Parse(`<!doctype html>
 <dt><a href="http://{{.Name}}.localhost:{{$.Port}}/">{{.Name}}</a></dt><dd>{{.About}}</dd>{{end}}
 </dl></html>
 `))
-
-// experiments are the buttons of the story that shows the demo.
-func experiments(s stories.Story) []dashboard.Experiment {
-	if s.Name != "demo" {
-		return nil
-	}
-	run := func(context.Context) error { return nil }
-	return []dashboard.Experiment{
-		{ID: "update", Label: "Open an update", About: "A real lock update: it merges after its checks and the hold.", Run: run},
-		{ID: "owner", Label: "Change an input’s owner", About: "Must be refused.", Run: run},
-		{ID: "file", Label: "Add a second file", About: "Must be refused.", Run: run},
-		{ID: "switch", Label: "Let a switch fail", About: "Merges, then halts at the host that fails.", Run: run},
-	}
-}
 
 // shelf is a read model that never changes.
 type shelf struct{ o fleet.Overview }

@@ -22,7 +22,6 @@ func All(now time.Time) []Story {
 		{Name: "empty", About: "Nothing yet: no repository, no host.", Overview: fleet.Overview{At: now}},
 		{Name: "no-hosts", About: "A repository, but no host has enrolled.", Overview: b.fleet(nil)},
 		{Name: "idle", About: "Nine hosts, nothing to do.", Overview: b.fleet(b.nine())},
-		{Name: "demo", About: "The demo, with its buttons.", Overview: b.fleet(b.nine())},
 		{Name: "attention", About: "Hosts that are behind, failed to build, or run an old agent.", Overview: b.fleet(b.troubled())},
 		{Name: "offline", About: "Hosts that sleep keep their last facts, dimmed, with their age.", Overview: b.fleet(b.sleeping())},
 		{Name: "policy", About: "The policy file is broken.", Overview: b.brokenPolicy()},

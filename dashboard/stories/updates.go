@@ -44,7 +44,7 @@ func (b book) holding() fleet.Update {
 		},
 	}
 	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true,
-		Found:  "1h0m0s since " + b.ago(17*time.Minute).UTC().Format("2006-01-02 15:04 UTC") + ", until " + until.UTC().Format("2006-01-02 15:04 UTC") + ".",
+		Found:  "1 h since " + b.ago(17*time.Minute).UTC().Format("2006-01-02 15:04 UTC") + ", until " + until.UTC().Format("2006-01-02 15:04 UTC") + ".",
 		Remedy: "Merge & Deploy does not wait for it."})
 	return u
 }
@@ -64,7 +64,7 @@ func (b book) conditions() []fleet.Condition {
 		{ID: "required", Title: "At least one check is required", Found: "build, eval.", Source: "branch protection and policy"},
 		{ID: "checks", Title: "Required checks passed at the head commit", Found: "build (github-actions), eval (github-actions).", Source: "GET /repos/aurora/nixcfg/commits/9f8e7d6/check-runs"},
 		{ID: "auto_merge", Title: "A person or the policy wants the merge", Found: "Policy merges by itself.", Source: ".github/nixfleet.yml", Soft: true},
-		{ID: "hold", Title: "The hold has passed", Found: "1h0m0s.", Source: "when NixFleet first saw this head commit", Soft: true},
+		{ID: "hold", Title: "The hold has passed", Found: "1 h.", Source: "when NixFleet first saw this head commit", Soft: true},
 		{ID: "label", Title: "Not held by a label", Found: "The label nixfleet/hold is not set.", Source: github, Soft: true},
 		{ID: "rollout", Title: "No rollout of this repository is running", Found: "None.", Source: "rollouts", Soft: true},
 		{ID: "mergeable", Title: "It merges cleanly", Found: "GitHub says it does.", Source: github},
@@ -112,7 +112,7 @@ func (b book) as(state fleet.UpdateState, headline string) fleet.Update {
 func (b book) checks() fleet.Update {
 	u := b.as(fleet.UpdateChecks, "Waits for checks: build (github-actions) is in progress.")
 	set(&u, fleet.Condition{ID: "checks", Outcome: fleet.Waiting, Found: "build (github-actions) is in progress."})
-	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true, Found: "1h0m0s since it was first seen.", Remedy: "Merge & Deploy does not wait for it."})
+	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true, Found: "1 h since it was first seen.", Remedy: "Merge & Deploy does not wait for it."})
 	return u
 }
 
@@ -125,7 +125,7 @@ func (b book) ready() fleet.Update {
 func (b book) asked() fleet.Update {
 	u := b.checks()
 	u.Request = &fleet.MergeRequest{By: fleet.Actor{Login: "alice"}, HeadSHA: pull, At: b.ago(40 * time.Second), Deploy: true}
-	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true, Overridden: true, Found: "1h0m0s since it was first seen."})
+	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true, Overridden: true, Found: "1 h since it was first seen."})
 	return u
 }
 
