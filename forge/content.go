@@ -138,12 +138,14 @@ func (c *client) compare(ctx context.Context, repo fleet.Repo, from, to string) 
 	return get[comparePayload](ctx, c, op, where)
 }
 
-func (c *client) mergeBase(ctx context.Context, repo fleet.Repo, base, head string) (string, error) {
+// mergeBase finds where head left base, and what it changed since: unlike the list
+// of a pull request's files, this names the commits that it is about.
+func (c *client) mergeBase(ctx context.Context, repo fleet.Repo, base, head string) (comparePayload, error) {
 	p, err := c.compare(ctx, repo, base, head)
 	if err == nil && !isSHA(p.MergeBase.SHA) {
 		err = errors.New("GitHub names no merge base")
 	}
-	return p.MergeBase.SHA, err
+	return p, err
 }
 
 // maxCompared is where GitHub stops listing the files of a comparison.

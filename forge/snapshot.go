@@ -22,6 +22,8 @@ type look struct {
 	base branch // of the default branch, now
 	s    fleet.Snapshot
 
+	changed []filePayload // between merge base and head SHA, where the merge base is known
+
 	mu    sync.Mutex
 	fatal error // why the whole look is void
 }
@@ -40,6 +42,7 @@ func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int) (flee
 	l.readPull(ctx)
 	if l.fatal == nil && l.s.Pull.Known() {
 		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readChecks)
+		l.pinFiles()
 		l.stage(ctx, l.readAuthors, l.readModes, l.readLocks)
 		l.stage(ctx, l.readCommits)
 	}
@@ -111,12 +114,34 @@ func (l *look) readFiles(ctx context.Context) {
 }
 
 func (l *look) readMergeBase(ctx context.Context) {
-	base, source, err := "", "GET /repos/"+l.repo.FullName()+"/compare", l.base.err
+	var p comparePayload
+	source, err := "GET /repos/"+l.repo.FullName()+"/compare", l.base.err
 	if err == nil {
-		base, err = l.mergeBase(ctx, l.repo, l.base.Commit.SHA, l.s.Pull.Value.HeadSHA)
+		p, err = l.mergeBase(ctx, l.repo, l.base.Commit.SHA, l.s.Pull.Value.HeadSHA)
 		source += fmt.Sprintf("/%.7s...%.7s", l.base.Commit.SHA, l.s.Pull.Value.HeadSHA)
 	}
-	l.s.MergeBase = reading(l, source, base, err)
+	l.s.MergeBase, l.changed = reading(l, source, p.MergeBase.SHA, err), p.Files
+}
+
+// pinFiles makes sure that the listed files are those of the head SHA. The list goes
+// by the pull request's number: after a push during the look, which may be taken
+// back before the merge, it would vouch for a commit that it never saw.
+func (l *look) pinFiles() {
+	if !l.s.Files.Known() || !l.s.MergeBase.Known() {
+		return
+	}
+	listed := map[string]bool{}
+	for _, f := range l.s.Files.Value {
+		listed[f.Path] = true
+	}
+	same := len(l.changed) == min(len(l.s.Files.Value), maxCompared)
+	for _, f := range l.changed {
+		same = same && listed[f.Filename]
+	}
+	if !same {
+		f := l.s.Files
+		l.s.Files = fleet.Unknown[[]fleet.ChangedFile](f.Source, f.At, "GitHub lists the files of another commit; was something pushed just now?")
+	}
 }
 
 // lockPaths are the changed files that are locks by policy; all locks where the

@@ -3,8 +3,10 @@ package forge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,6 +127,31 @@ func TestSnapshotReadsLocksInDirectoriesAndModesOfLinks(t *testing.T) {
 	}
 	if _, read := got.Locks["new.txt"]; read || len(got.Files.Value) != 4 {
 		t.Errorf("files = %+v", got.Files.Value)
+	}
+}
+
+func TestSnapshotTakesNoFilesOfAnotherCommit(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{MergeableDelay: -1})
+	n, head := s.update(nil)
+	var once sync.Once
+	f := s.open(time.Now, roundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if strings.HasSuffix(r.URL.Path, fmt.Sprintf("/pulls/%d", n)) {
+			once.Do(func() { // the head SHA was read; now another one is pushed, with as many files
+				s.commit(fleetRepo, forgetest.Commit{Branch: updateBranch, Files: map[string]string{
+					"flake.lock": s.lock(s.oldRev, s.newDate.AddDate(0, -1, 0)), "configuration.nix": "{ }",
+				}})
+			})
+		}
+		return resp, err
+	}))
+	got, err := f.Snapshot(t.Context(), s.repo, n)
+	if err != nil || got.Pull.Value.HeadSHA != head {
+		t.Fatalf("snapshot of %s: %v", got.Pull.Value.HeadSHA, err)
+	}
+	if got.Files.Known() || !strings.Contains(got.Files.Err, "another commit") {
+		t.Errorf("files = %+v, want unknown", got.Files)
 	}
 }
 
