@@ -78,7 +78,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		want  string
 	}{
 		"unknown token":     {"nobody", db1, "401"},
-		"no token":          {"", db1, "set NIXFLEET_SERVER"},
+		"no token":          {"", db1, "set NIXFLEET_TOKEN"},
 		"viewer":            {"see", db1, "needs the role admin; the token has viewer"},
 		"operator":          {"do", db1, "needs the role admin; the token has operator"},
 		"taken name":        {"all", api.NewHost{Name: "web1", Attr: "nixosConfigurations.web1"}, "Revoke it first"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,8 +39,11 @@ func (c *Client) NewHost(ctx context.Context, h NewHost) (Enrolment, error) {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	if c.Server == "" || c.Token == "" {
-		return fmt.Errorf("no server to ask: set NIXFLEET_SERVER to its address and NIXFLEET_TOKEN to a token")
+	if c.Server == "" {
+		return errors.New("no server to ask: set NIXFLEET_SERVER to its address")
+	}
+	if c.Token == "" {
+		return fmt.Errorf("no token for %s: set NIXFLEET_TOKEN to the admin token of the server", c.Server)
 	}
 	var body io.Reader
 	if in != nil {

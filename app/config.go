@@ -69,8 +69,6 @@ func (c *Config) prepare() (secrets, error) {
 	c.URL = strings.TrimSuffix(c.URL, "/")
 	if c.DataDir == "" {
 		faults = append(faults, errors.New("NIXFLEET_DATA_DIR: must not be empty"))
-	} else if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
-		faults = append(faults, fmt.Errorf("NIXFLEET_DATA_DIR: %w", err))
 	}
 	read := func(setting, file string) string {
 		if file == "" {
@@ -90,7 +88,14 @@ func (c *Config) prepare() (secrets, error) {
 	}
 	s.adminToken = read("NIXFLEET_ADMIN_TOKEN_FILE", c.AdminTokenFile)
 	faults = append(faults, c.checkGitHub(s)...)
-	return s, errors.Join(faults...)
+	if len(faults) > 0 {
+		return s, errors.Join(faults...)
+	}
+	// 0755: the private Postgres may run as another user, who must be able to pass.
+	if err := os.MkdirAll(c.DataDir, 0o755); err != nil {
+		return s, fmt.Errorf("NIXFLEET_DATA_DIR: %w", err)
+	}
+	return s, nil
 }
 
 func (c *Config) checkGitHub(s secrets) (faults []error) {

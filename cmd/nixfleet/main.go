@@ -50,7 +50,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, out, errOut io.Writer) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("nixfleet"), kong.Writers(out, errOut), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("nixfleet"), kong.Writers(out, errOut),
 		kong.Description("Proves that a pull request is only a safe lock update, merges it, and brings it to your hosts in waves."),
 		kong.Configuration(loadYAML, "/etc/nixfleet/config.yml"),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
@@ -60,7 +60,8 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		parser.FatalIfErrorf(err)
+		_, _ = fmt.Fprintf(errOut, "nixfleet: %v\nRun \"nixfleet --help\" for the commands there are.\n", err)
+		return 2
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
