@@ -86,7 +86,7 @@ func (j *journal) compact() error {
 	if err := writeFile(j.path, append(line, '\n'), 0o600); err != nil {
 		return fmt.Errorf("compact journal: %w", err)
 	}
-	file, err := os.OpenFile(j.path, os.O_WRONLY, 0o600)
+	file, err := os.OpenFile(j.path, os.O_WRONLY|os.O_APPEND, 0o600) // after a failed write, too, the next one goes to the end
 	if err != nil {
 		return fmt.Errorf("compact journal: %w", err)
 	}
