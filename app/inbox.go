@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/handlers"
 )
 
@@ -35,9 +36,21 @@ func (a *App) workInbox(ctx context.Context) (int, error) {
 		if err != nil {
 			a.log.Warn().Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("payload not understood")
 		}
-		if err := a.db.FinishDelivery(ctx, d, facts, a.cfg.Now()); err != nil {
+		if err := a.finish(ctx, d, facts); err != nil {
 			return len(batch), err
 		}
 	}
 	return len(batch), nil
+}
+
+// finish stores what a delivery said. One that cannot be stored is put off alone:
+// it must not keep the others waiting behind it.
+func (a *App) finish(ctx context.Context, d db.Delivery, facts []fleet.Fact) error {
+	now := a.cfg.Now()
+	err := taken(a.db.FinishDelivery(ctx, d, facts, now))
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	a.log.Error().Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("delivery could not be worked on; it is tried again later")
+	return taken(a.db.FailDelivery(ctx, d, err, now.Add(backoff(d.Attempt))))
 }
