@@ -158,6 +158,7 @@ func (a *App) startWork(ctx context.Context) {
 	a.loops = []*loop{
 		newLoop("inbox", a.log, a.workInbox),
 		newLoop("repos", a.log, a.workRepos),
+		newLoop("requests", a.log, a.workRequests),
 		newLoop("updates", a.log, a.workUpdates),
 		newLoop("rollouts", a.log, a.workRollouts),
 		newLoop("effects", a.log, a.workEffects),
@@ -181,9 +182,13 @@ func (a *App) startWork(ctx context.Context) {
 // has done its work.
 func (a *App) keep(ctx context.Context, part string, run func(context.Context) error) {
 	for attempt := 1; ctx.Err() == nil; attempt++ {
+		began := time.Now()
 		err := run(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
+		}
+		if time.Since(began) > backoff(attempt) {
+			attempt = 1 // it did well for a while: what ended it is a new matter
 		}
 		a.log.Error().Err(err).Str("part", part).Msg("ended early; it is started again")
 		select {
