@@ -9,6 +9,7 @@ import (
 
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/forge"
 )
 
 // reconcileEvery is how often a repository is looked at without being woken
@@ -44,17 +45,23 @@ func (a *App) reconcile(ctx context.Context, c db.RepoClaim) error {
 		return fmt.Errorf("list open pull requests: %w", err)
 	}
 	now := a.cfg.Now()
-	change := db.RepoChange{
-		DefaultBranch: state.Repo.DefaultBranch, HeadSHA: state.HeadSHA, PolicyError: state.Policy.Err,
-		OpenPulls: pulls, Again: now.Add(reconcileEvery),
-	}
-	if state.Policy.Known() {
-		change.Policy = &state.Policy.Value
-	}
+	change := repoChange(state, pulls, now)
 	if change.Rollout, err = a.rolloutOfPush(ctx, c, state.HeadSHA, state.Policy, now); err != nil {
 		return err
 	}
 	return a.db.SaveRepo(ctx, c, change, now)
+}
+
+// repoChange is what a look found. While the policy can't be read, nothing can be
+// said of what a new head brings: it stays new until a look that can.
+func repoChange(state forge.BranchState, pulls []int, now time.Time) db.RepoChange {
+	change := db.RepoChange{
+		DefaultBranch: state.Repo.DefaultBranch, PolicyError: state.Policy.Err, OpenPulls: pulls, Again: now.Add(reconcileEvery),
+	}
+	if state.Policy.Known() {
+		change.HeadSHA, change.Policy = state.HeadSHA, &state.Policy.Value
+	}
+	return change
 }
 
 // rolloutOfPush plans a rollout when the default branch moved and a lock file
@@ -83,10 +90,13 @@ func (a *App) rolloutOfPush(ctx context.Context, c db.RepoClaim, head string, po
 // catchUp runs once at start: it asks GitHub what the App may see and makes every
 // repository due, so that an outage of any length costs nothing but time.
 func (a *App) catchUp(ctx context.Context) error {
-	installations, err := a.forge.Installations(ctx)
-	if err != nil {
-		return fmt.Errorf("read installations: %w", err)
-	}
+	return errors.Join(a.learnRepos(ctx), a.repairBus(ctx))
+}
+
+// learnRepos records what the App may see, as far as it could be read: what keeps
+// one installation from it must not keep the others.
+func (a *App) learnRepos(ctx context.Context) error {
+	installations, unread := a.forge.Installations(ctx)
 	facts := make([]fleet.Fact, 0, len(installations))
 	for _, in := range installations {
 		facts = append(facts, in)
@@ -94,5 +104,8 @@ func (a *App) catchUp(ctx context.Context) error {
 	if err := a.db.Record(ctx, a.cfg.Now(), facts...); err != nil {
 		return fmt.Errorf("record installations: %w", err)
 	}
-	return a.repairBus(ctx)
+	if unread != nil {
+		return fmt.Errorf("read installations: %w", unread)
+	}
+	return nil
 }
