@@ -120,10 +120,10 @@ func TestTimeAloneIsNoChange(t *testing.T) {
 	}
 }
 
-func TestHostsThatNeedSomebodyComeFirstAndSleepersLast(t *testing.T) {
+func TestHostsThatFailedOrNeedSomebodyComeFirstAndSleepersLast(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"attention": "csb1 gpc0 hsb0 hsb1 hsb8 imac0 mba-work csb0 steamdeck nuc1",
+		"attention": "csb1 imac0 mba-work gpc0 hsb0 hsb1 hsb8 csb0 steamdeck nuc1",
 		"offline":   "csb0 csb1 hsb0 hsb1 hsb8 imac0 gpc0 mba-work steamdeck",
 		"deploying": "csb0 csb1 gpc0 hsb0 hsb1 hsb8 imac0 mba-work steamdeck",
 	} {

@@ -179,6 +179,7 @@ func TestBrowserMergesOnce(t *testing.T) {
 	}
 	b.do(chromedp.Evaluate[chromedp.Void](`{ const s = document.querySelector("#merge-42 [type=submit]"); s.click(); s.click(); s.form.requestSubmit() }`))
 	b.until(`!document.querySelector("#merge-42").open && document.querySelector("#toast").innerText.includes("Recorded")`)
+	b.until(`document.querySelector("#toast").innerText === ""`) // what follows shows on the page itself
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if diff := cmp.Diff([]string{"alice 2 " + b.overview.Updates[0].HeadSHA}, b.merges); diff != "" {

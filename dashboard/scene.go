@@ -54,7 +54,7 @@ func (s scene) counts() tally {
 		if h.Online {
 			t.online++
 		}
-		if urgency(h) == urgent {
+		if urgency(h) <= urgent {
 			t.attention++
 		}
 	}
@@ -111,8 +111,9 @@ func (s scene) updates() []live {
 	return out
 }
 
-// hosts puts those first that need somebody, and those last that sleep. The
-// order stays as it is while hosts merely work, so that rows don't jump.
+// hosts puts those first where something failed, then those that need somebody,
+// and those last that sleep. The order stays as it is while hosts merely work, so
+// that rows don't jump.
 func (s scene) hosts() []live {
 	if len(s.o.Hosts) == 0 {
 		return []live{{"h-none", noHosts()}}
@@ -162,7 +163,8 @@ func prominent(r fleet.Rollout) bool {
 
 // The urgencies of a host, in the order of the table.
 const (
-	urgent = iota
+	failing = iota
+	urgent
 	normal
 	asleep
 )
@@ -171,12 +173,12 @@ const (
 // host is expected, and nothing to look at.
 func urgency(h fleet.HostView) int {
 	if p := h.Progress; p != nil && (p.State == fleet.HostFailed || p.State == fleet.HostReverted) {
-		return urgent
+		return failing
 	}
 	stale := false
 	for _, c := range h.Compartments {
 		if c.Light == fleet.LightError {
-			return urgent
+			return failing
 		}
 		stale = stale || c.Light == fleet.LightStale && c.Badge == ""
 	}

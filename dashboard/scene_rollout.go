@@ -58,8 +58,8 @@ func (s scene) rollout(r fleet.Rollout) rolloutView {
 	v.count()
 	switch r.State {
 	case fleet.RolloutHalted:
-		v.stopped = "Halted: " + plural(len(v.failures), "host", "hosts") + " failed, which is as many as the policy takes. " +
-			"Hosts that have switched stay switched; no other host is touched."
+		v.stopped = plural(len(v.failures), "host", "hosts") + " failed, which is as many as the policy takes. " +
+			"Hosts that have switched stay switched; no other host is touched. To go on, Merge & Deploy an update that repairs it."
 	case fleet.RolloutPaused:
 		v.stopped = "Paused. Hosts that are under way finish; no other host starts."
 	}

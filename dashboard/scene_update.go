@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -17,6 +16,7 @@ import (
 type updateView struct {
 	fleet.Update
 	look     look
+	holds    int               // how many conditions hold
 	passed   []fleet.Condition // folded: nothing to see
 	open     []fleet.Condition // to be seen at once, the refused ones first
 	offer    offer
@@ -33,6 +33,7 @@ type updateView struct {
 type offer struct {
 	possible  bool
 	why       string            // why not, in plain words
+	stopped   bool              // something stands in the way that no person can set aside here
 	method    string            // how the pull request is merged
 	overrides []fleet.Condition // soft conditions that pressing sets aside
 	waits     []fleet.Condition // hard conditions that are still under way
@@ -58,8 +59,12 @@ func (s scene) update(u fleet.Update) updateView {
 	slices.SortStableFunc(v.open, func(a, b fleet.Condition) int {
 		return cmp.Compare(rank[a.Outcome], rank[b.Outcome])
 	})
+	v.holds = len(v.passed)
 	v.asked = u.Request != nil && u.Request.HeadSHA == u.HeadSHA
 	v.offer = s.offer(u, v.asked)
+	if v.offer.stopped {
+		v.foldWaits()
+	}
 	v.headURL = s.commitURL(u.Repo.ID, u.HeadSHA)
 	v.mergeURL = s.commitURL(u.Repo.ID, u.MergeSHA)
 	return v
@@ -89,13 +94,24 @@ func (s scene) offer(u fleet.Update, asked bool) offer {
 	case u.State == fleet.UpdateObserved || len(u.Verdict.Conditions) == 0 || u.Verdict.HeadSHA != u.HeadSHA:
 		f.why = "NixFleet is still looking at this pull request."
 	case len(stops) > 0:
-		f.why = strings.Join(stops, "; ") + ". Nobody can override that here; who wants it anyway merges on GitHub, under their own name."
+		f.why, f.stopped = stopWords(stops)+elsewhere, true
 	case u.State == fleet.UpdateBlocked && len(f.overrides) == 0, u.State == fleet.UpdateFailing, u.State == fleet.UpdateConflict:
-		f.why = "Nobody can override that here; who wants it anyway merges on GitHub, under their own name."
+		f.why, f.stopped = "Nobody can override that here."+elsewhere, true
 	default:
 		f.possible = true
 	}
 	return f
+}
+
+// elsewhere is what remains to those who want a stopped update anyway.
+const elsewhere = " Who wants it anyway merges on GitHub, under their own name."
+
+// stopWords names the only condition that stands in the way, or counts them.
+func stopWords(stops []string) string {
+	if len(stops) == 1 {
+		return stops[0] + ", and nobody can override that here."
+	}
+	return fmt.Sprintf("%d conditions stand in the way that nobody can override here.", len(stops))
 }
 
 // plan fills in who would get the result, in which order.
@@ -181,10 +197,15 @@ func moved(c fleet.InputChange) string {
 		return ""
 	}
 	by := c.ToDate.Sub(c.FromDate)
-	if days := int(by / (24 * time.Hour)); days != 0 {
-		return fmt.Sprintf("%+d d", days)
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if n := int(by / unit.of); n != 0 {
+			return fmt.Sprintf("%+d %s", n, unit.name)
+		}
 	}
-	return fmt.Sprintf("%+d h", int(by/time.Hour))
+	return ""
 }
 
 // day writes a date as people do, with the year only where it is not this one.
@@ -198,18 +219,36 @@ func (v updateView) day(t time.Time) string {
 	return t.UTC().Format("2 Jan")
 }
 
+// foldWaits folds what a stopped update would only have to wait for: it is not
+// what anybody has to look at.
+func (v *updateView) foldWaits() {
+	waits := func(c fleet.Condition) bool { return c.Outcome == fleet.Waiting }
+	if !slices.ContainsFunc(v.open, func(c fleet.Condition) bool { return !waits(c) }) {
+		return
+	}
+	for _, c := range v.open {
+		if waits(c) {
+			v.passed = append(v.passed, c)
+		}
+	}
+	v.open = slices.DeleteFunc(v.open, waits)
+}
+
 // tally and fold count the conditions, and offer to show those that are folded.
 func (v updateView) tally() string {
 	all := len(v.passed) + len(v.open)
 	if len(v.open) == 0 {
 		return "All " + plural(all, "condition holds", "conditions hold")
 	}
-	return fmt.Sprintf("%d of %s hold", len(v.passed), plural(all, "condition", "conditions"))
+	return fmt.Sprintf("%d of %s hold", v.holds, plural(all, "condition", "conditions"))
 }
 
 func (v updateView) fold() string {
 	if len(v.open) == 0 {
 		return "Show them"
+	}
+	if v.offer.stopped {
+		return fmt.Sprintf("Show the other %d", len(v.passed))
 	}
 	return fmt.Sprintf("Show the %d that hold", len(v.passed))
 }

@@ -176,6 +176,21 @@
 
   // --- posts ------------------------------------------------------------------
 
+  // A success stays on show for a while, since what follows shows on the page
+  // itself; a problem stays until the next press. The form that asked may be gone
+  // by the time of the answer, so this watches the place of the answer.
+  const praise = 8e3; // ms
+  const toast = $("#toast");
+  let fading;
+  if (toast) {
+    new MutationObserver(() => {
+      clearTimeout(fading);
+      if (!toast.firstElementChild) return;
+      toast.scrollIntoView({ block: "nearest" });
+      if ($(".t-ok", toast)) fading = setTimeout(() => toast.replaceChildren(), praise);
+    }).observe(toast, { childList: true });
+  }
+
   document.addEventListener("submit", (e) => {
     const button = e.target.querySelector("[data-act]");
     if (!button) return;
@@ -190,14 +205,13 @@
     if (!button) return;
     delete button.dataset.sent;
     form.closest("dialog")?.close();
-    $("#toast").scrollIntoView({ block: "nearest" });
     lock();
   });
   document.addEventListener("htmx:error", () => {
     const p = document.createElement("p");
     p.className = "toast t-error";
     p.textContent = "The server did not answer, so it is not known whether this was recorded. This page shows what is.";
-    $("#toast")?.replaceChildren(p);
+    toast?.replaceChildren(p);
   });
 
   // --- appearance -------------------------------------------------------------
