@@ -15,12 +15,18 @@ func TestMergeIsDecidedAgainOnceTheDecisionLapsed(t *testing.T) {
 		edit func(*fleet.Update, *fleet.Pull)
 		want string
 	}{
-		"as it was decided":         {func(*fleet.Update, *fleet.Pull) {}, ""},
-		"closed":                    {func(_ *fleet.Update, p *fleet.Pull) { p.State = "closed" }, "closed"},
-		"another head":              {func(_ *fleet.Update, p *fleet.Pull) { p.HeadSHA = "bbb" }, "head SHA moved"},
-		"another base":              {func(_ *fleet.Update, p *fleet.Pull) { p.BaseRef = "release" }, "base branch was changed"},
-		"a draft":                   {func(_ *fleet.Update, p *fleet.Pull) { p.Draft = true }, "draft"},
-		"kept up by a limit":        {func(u *fleet.Update, _ *fleet.Pull) { u.Verdict.At = now.Add(-time.Hour) }, "decided again"},
+		"as it was decided":  {func(*fleet.Update, *fleet.Pull) {}, ""},
+		"closed":             {func(_ *fleet.Update, p *fleet.Pull) { p.State = "closed" }, "closed"},
+		"another head":       {func(_ *fleet.Update, p *fleet.Pull) { p.HeadSHA = "bbb" }, "head SHA moved"},
+		"another base":       {func(_ *fleet.Update, p *fleet.Pull) { p.BaseRef = "release" }, "base branch was changed"},
+		"a draft":            {func(_ *fleet.Update, p *fleet.Pull) { p.Draft = true }, "draft"},
+		"kept up by a limit": {func(u *fleet.Update, _ *fleet.Pull) { u.Verdict.At = now.Add(-time.Hour) }, "decided again"},
+		"held meanwhile":     {func(u *fleet.Update, _ *fleet.Pull) { u.Hold = &fleet.Hold{At: now} }, "A hold was put on"},
+		"held until before":  {func(u *fleet.Update, _ *fleet.Pull) { u.Hold = &fleet.Hold{Until: now} }, ""},
+		"held, and passed over": {func(u *fleet.Update, _ *fleet.Pull) {
+			u.Hold = &fleet.Hold{At: now.Add(-time.Hour)}
+			u.Verdict.Conditions = []fleet.Condition{{ID: "held", Outcome: fleet.Waiting, Soft: true, Overridden: true}}
+		}, ""},
 		"of a version without base": {func(u *fleet.Update, _ *fleet.Pull) { u.Verdict.Merge.Base = "" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -119,6 +119,20 @@ func queues(w *world) map[string]queue {
 				}, func(again time.Time) error { return w.d.PostponeRepo(ctx, claims[0], again) }, nil
 			},
 		},
+		"requests": {
+			wake: func(ctx context.Context, now time.Time) error {
+				return w.d.Record(ctx, now, w.pressed("hold", "aaa", ada))
+			},
+			claim: func(ctx context.Context, now time.Time) (finish, postpone func(time.Time) error, err error) {
+				claims, err := w.d.ClaimRequests(ctx, now, lease, 1)
+				if err != nil || len(claims) == 0 {
+					return nil, nil, err
+				}
+				return func(time.Time) error {
+					return w.d.FinishRequest(ctx, claims[0], db.RequestEnd{Result: db.RequestDenied}, now)
+				}, func(again time.Time) error { return w.d.PostponeRequest(ctx, claims[0], again) }, nil
+			},
+		},
 		"rollouts": {
 			wake: func(_ context.Context, now time.Time) error {
 				_, err := w.d.RecordAnswers(ctx, []db.AnswerRow{{Host: "web1", Order: "R1-web1", Gen: 1, Seq: 1, Step: "received"}}, now)
@@ -143,7 +157,7 @@ func queues(w *world) map[string]queue {
 // row is claimed at least once more, by someone who began after it.
 func TestWakeUpsAreNeverLost(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"updates", "repositories", "rollouts"} {
+	for _, name := range []string{"updates", "repositories", "rollouts", "requests"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

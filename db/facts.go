@@ -230,30 +230,3 @@ func press(ctx context.Context, tx pgx.Tx, f fleet.Pressed, now time.Time) error
 	}
 	return nil
 }
-
-// request is what a person asked for on GitHub, kept until it has been handled.
-type request struct {
-	Repo    int64
-	Number  int
-	Kind    string // pressed or commented
-	Action  string
-	Comment int64
-	SHA     string
-	By      fleet.Actor
-	Cause   string
-}
-
-func storeRequest(ctx context.Context, tx pgx.Tx, r request, now time.Time) error {
-	if r.Repo <= 0 || r.Number <= 0 || r.Number > math.MaxInt32 {
-		return nil
-	}
-	_, err := tx.Exec(ctx, `
-		insert into requests (repo_id, number, kind, action, comment_id, sha, by_id, by_login, by_type, cause, at)
-		values (@repo, @number, @kind, @action, @comment, @sha, @by_id, @by_login, @by_type, @cause, @now)
-		on conflict do nothing`,
-		args{
-			"repo": r.Repo, "number": r.Number, "kind": r.Kind, "action": r.Action, "comment": r.Comment, "sha": r.SHA,
-			"by_id": r.By.ID, "by_login": r.By.Login, "by_type": r.By.Type, "cause": r.Cause, "now": now,
-		})
-	return err
-}

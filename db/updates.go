@@ -33,6 +33,7 @@ type updateRow struct {
 	State          fleet.UpdateState
 	Verdict        fleet.Verdict
 	Request        *fleet.MergeRequest
+	Hold           *fleet.Hold
 	Refusal        *fleet.MergeRefusal
 	FirstSeen      time.Time
 	HeadSeen       time.Time
@@ -56,7 +57,7 @@ type updateRow struct {
 // sighting s of its head, see updateJoins.
 const updateColumns = `
 	u.id, u.repo_id, r.installation_id, r.owner, r.name as repo_name, r.default_branch, u.number, u.title, u.url,
-	u.head_sha, u.state, u.verdict, u.request, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
+	u.head_sha, u.state, u.verdict, u.request, u.hold, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
 	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.check_run_id, u.check_sha, u.check_sum,
 	u.changed_at, u.attempt, u.fence, u.wake,
 	coalesce((select o.id from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
@@ -76,7 +77,7 @@ func (r updateRow) update() fleet.Update {
 			ID: r.RepoID, Installation: r.InstallationID, Owner: r.Owner, Name: r.RepoName, DefaultBranch: r.DefaultBranch,
 		},
 		Number: r.Number, Title: r.Title, URL: r.URL, HeadSHA: r.HeadSHA, State: r.State, Verdict: r.Verdict,
-		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, Request: r.Request,
+		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, Request: r.Request, Hold: r.Hold,
 		MergeSHA: r.MergeSHA, MergedBy: r.MergedBy, MergedAt: r.MergedAt,
 		CommentID: r.CommentID, CommentSum: r.CommentSum,
 		CheckRunID: r.CheckRunID, CheckSHA: r.CheckSHA, CheckSum: r.CheckSum, ChangedAt: r.ChangedAt,
@@ -88,7 +89,7 @@ func (r updateRow) claim() UpdateClaim {
 		Update: r.update(),
 		Recorded: fleet.Recorded{
 			FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, ChecksPassed: r.ChecksPassed,
-			Request: r.Request, RunningRollout: r.RunningRollout, Refusal: r.Refusal,
+			Request: r.Request, Hold: r.Hold, RunningRollout: r.RunningRollout, Refusal: r.Refusal,
 		},
 		Attempt: r.Attempt, fence: r.Fence, wake: r.Wake,
 	}
@@ -171,21 +172,11 @@ func (d *DB) UpdateByNumber(ctx context.Context, repoID int64, number int) (flee
 }
 
 // RequestMerge stores a person's wish to merge one head SHA and wakes the update.
-// If that is no longer its head, or it has ended, the answer is ErrConflict.
+// If that is no longer its head, or it has ended or is held since, the answer is
+// ErrConflict.
 func (d *DB) RequestMerge(ctx context.Context, updateID int64, m fleet.MergeRequest) error {
 	err := d.tx(ctx, func(tx pgx.Tx) error {
-		err := guarded(ctx, tx, `
-			update updates set request = @request, changed_at = @at, wake = wake + 1, due_at = least(due_at, @at)
-			where id = @id and head_sha = @sha and not ignored and state not in ('merged', 'closed', 'superseded')`,
-			args{"id": updateID, "sha": m.HeadSHA, "request": m, "at": m.At})
-		if err != nil {
-			return err
-		}
-		err = remember(ctx, tx, Event{
-			At: m.At, Actor: m.By.Login, Kind: "update.merge_requested", Subject: updateSubject(updateID),
-			Detail: map[string]any{"head_sha": m.HeadSHA, "deploy": m.Deploy, "actor_id": m.By.ID},
-		})
-		if err != nil {
+		if err := requestMerge(ctx, tx, updateID, m); err != nil {
 			return err
 		}
 		return d.notify(ctx, tx)
@@ -194,6 +185,21 @@ func (d *DB) RequestMerge(ctx context.Context, updateID int64, m fleet.MergeRequ
 		return fmt.Errorf("request merge of update %d: %w", updateID, err)
 	}
 	return nil
+}
+
+func requestMerge(ctx context.Context, tx pgx.Tx, updateID int64, m fleet.MergeRequest) error {
+	err := guarded(ctx, tx, `
+		update updates set request = @request, changed_at = @at, wake = wake + 1, due_at = least(due_at, @at)
+		where id = @id and head_sha = @sha and not ignored and state not in ('merged', 'closed', 'superseded')
+			and (hold is null or (hold->>'at')::timestamptz <= @at)`,
+		args{"id": updateID, "sha": m.HeadSHA, "request": m, "at": m.At})
+	if err != nil {
+		return err
+	}
+	return remember(ctx, tx, Event{
+		At: m.At, Actor: m.By.Login, Kind: "update.merge_requested", Subject: updateSubject(updateID),
+		Detail: map[string]any{"head_sha": m.HeadSHA, "deploy": m.Deploy, "actor_id": m.By.ID},
+	})
 }
 
 func updateSubject(id int64) string { return fmt.Sprintf("update/%d", id) }

@@ -84,6 +84,7 @@ func Decide(s Snapshot, now time.Time) Verdict {
 	p.wanted()
 	until := p.hold()
 	p.calm()
+	p.held()
 	p.mergeable()
 	p.refusal()
 	return p.conclude(until)
@@ -115,7 +116,7 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 		return p.verdict(UpdateFailing, "Not merged: "+checks.Found, p.now.Add(againBlocked))
 	case checks.Outcome == Waiting:
 		return p.verdict(UpdateChecks, "Waits for checks: "+checks.Found, p.now.Add(againChecks))
-	case waits("auto_merge"), waits("label"):
+	case waits("auto_merge"), waits("label"), waits("held"):
 		return p.verdict(UpdateReady, p.readyHeadline(), p.now.Add(againBlocked))
 	case waits("hold"):
 		v := p.verdict(UpdateHolding, "", holdUntil)
@@ -142,7 +143,7 @@ func (v Verdict) ChecksPassed() bool {
 }
 
 func (p *proof) readyHeadline() string {
-	for _, id := range []string{"auto_merge", "label", "freeze", "rollout", "refusal"} {
+	for _, id := range []string{"auto_merge", "label", "held", "freeze", "rollout", "refusal"} {
 		if c := p.find(id); c.Outcome == Waiting && !c.Overridden {
 			if id == "auto_merge" {
 				return "Ready: waits for a person to press Merge & Deploy."

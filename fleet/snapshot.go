@@ -30,6 +30,7 @@ type Recorded struct {
 	HeadSeen       time.Time     // when we first saw this head SHA
 	ChecksPassed   time.Time     // when its required checks were first all seen passed; zero if not
 	Request        *MergeRequest // a person's Merge & Deploy, if it names this head SHA
+	Hold           *Hold         // a person's hold, if one was not released
 	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
 	Refusal        *MergeRefusal // GitHub's last refusal to merge, if it was for this head SHA
 }
@@ -51,6 +52,19 @@ type MergeRequest struct {
 	HeadSHA string    `json:"head_sha"`
 	At      time.Time `json:"at"`
 	Deploy  bool      `json:"deploy"`
+}
+
+// Hold is a person's word that an update is not to merge by itself. It outlives
+// the head SHA: it is about the update, not about one version of it.
+type Hold struct {
+	By    Actor     `json:"by"`
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until,omitzero"` // zero: until it is released
+}
+
+// Active reports whether the hold still counts; a nil one never does.
+func (h *Hold) Active(now time.Time) bool {
+	return h != nil && (h.Until.IsZero() || h.Until.After(now))
 }
 
 // Pull is what GitHub says of a pull request.

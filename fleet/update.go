@@ -16,6 +16,7 @@ type Update struct {
 	FirstSeen  time.Time
 	HeadSeen   time.Time
 	Request    *MergeRequest
+	Hold       *Hold
 	MergeSHA   string // the merge commit, once merged
 	MergedBy   string
 	MergedAt   time.Time

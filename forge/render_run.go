@@ -65,7 +65,7 @@ func actions(u fleet.Update) []CheckAction {
 	hold := actionHold
 	open := true // nothing but soft conditions stands in the way
 	for _, c := range u.Verdict.Conditions {
-		if c.ID == "label" && c.Outcome == fleet.Waiting {
+		if c.ID == "held" && c.Outcome == fleet.Waiting {
 			hold = actionUnhold
 		}
 		if c.Outcome != fleet.Passed && c.Outcome != fleet.Off && !c.Soft {

@@ -203,21 +203,23 @@ func TestRenderingStaysWithinGitHubsLimits(t *testing.T) {
 
 func TestButtonsMeanSomething(t *testing.T) {
 	t.Parallel()
-	held := fleet.Condition{ID: "label", Outcome: fleet.Waiting, Soft: true}
+	held, label := fleet.Condition{ID: "held", Outcome: fleet.Waiting, Soft: true}, fleet.Condition{ID: "label", Outcome: fleet.Waiting, Soft: true}
 	hard := fleet.Condition{ID: "files", Outcome: fleet.Refused}
 	for name, c := range map[string]struct {
 		state fleet.UpdateState
 		add   []fleet.Condition
 		want  string
 	}{
-		"on hold by time":  {fleet.UpdateHolding, nil, "merge hold"},
-		"held by a person": {fleet.UpdateReady, []fleet.Condition{held}, "merge unhold"},
-		"refused for good": {fleet.UpdateBlocked, []fleet.Condition{hard}, "hold"},
-		"refused and held": {fleet.UpdateBlocked, []fleet.Condition{hard, held}, "unhold"},
-		"merging":          {fleet.UpdateMerging, nil, ""},
-		"merged":           {fleet.UpdateMerged, nil, ""},
-		"closed":           {fleet.UpdateClosed, nil, ""},
-		"superseded":       {fleet.UpdateSuperseded, nil, ""},
+		"on hold by time":   {fleet.UpdateHolding, nil, "merge hold"},
+		"held by a person":  {fleet.UpdateReady, []fleet.Condition{held}, "merge unhold"},
+		"held by a label":   {fleet.UpdateReady, []fleet.Condition{label}, "merge hold"},
+		"held until before": {fleet.UpdateHolding, []fleet.Condition{{ID: "held", Outcome: fleet.Passed, Soft: true}}, "merge hold"},
+		"refused for good":  {fleet.UpdateBlocked, []fleet.Condition{hard}, "hold"},
+		"refused and held":  {fleet.UpdateBlocked, []fleet.Condition{hard, held}, "unhold"},
+		"merging":           {fleet.UpdateMerging, nil, ""},
+		"merged":            {fleet.UpdateMerged, nil, ""},
+		"closed":            {fleet.UpdateClosed, nil, ""},
+		"superseded":        {fleet.UpdateSuperseded, nil, ""},
 	} {
 		var got []string
 		for _, a := range CheckRunFor(view(c.state, func(v *CommentView) {

@@ -84,6 +84,7 @@ create table updates (
     state        text not null,
     verdict      jsonb not null default '{}',
     request      jsonb,
+    hold         jsonb,
     refusal      jsonb,
     first_seen   timestamptz not null,
     merge_sha    text not null default '',
@@ -117,22 +118,29 @@ create table head_sightings (
 );
 
 create table requests (
-    id         bigint generated always as identity primary key,
-    repo_id    bigint not null references repos,
-    number     int not null,
-    kind       text not null check (kind in ('pressed', 'commented')),
-    action     text not null,
-    comment_id bigint not null,
-    sha        text not null,
-    by_id      bigint not null,
-    by_login   text not null,
-    by_type    text not null,
-    cause      text not null,
-    at         timestamptz not null,
-    handled_at timestamptz
+    id          bigint generated always as identity primary key,
+    repo_id     bigint not null references repos,
+    number      int not null,
+    kind        text not null check (kind in ('pressed', 'commented')),
+    action      text not null,
+    comment_id  bigint not null,
+    sha         text not null,
+    by_id       bigint not null,
+    by_login    text not null,
+    by_type     text not null,
+    cause       text not null,
+    at          timestamptz not null,
+    due_at      timestamptz, -- null for comments, which nothing handles yet
+    lease_until timestamptz,
+    fence       bigint not null default 0,
+    wake        bigint not null default 0,
+    attempt     int not null default 0,
+    handled_at  timestamptz,
+    outcome     text not null default ''
 );
 create unique index requests_once on requests (repo_id, number, kind, action, comment_id, sha, by_id)
     where handled_at is null;
+create index requests_due on requests (due_at) where due_at is not null;
 
 create table rollouts (
     id          text primary key,
