@@ -28,9 +28,11 @@ type DB struct {
 	pool    *pgxpool.Pool
 	channel string // of NOTIFY
 
-	pokes   chan struct{}  // asks the notifier for a NOTIFY
-	stop    func()         // ends the notifier
-	running sync.WaitGroup // the notifier
+	pokes   chan struct{}   // asks the notifier for a NOTIFY
+	store   chan storing    // takes deliveries to their writers
+	closed  <-chan struct{} // closed with the database
+	stop    func()          // ends the notifier and the writers
+	running sync.WaitGroup  // the notifier and the writers
 }
 
 // Options says which Postgres to use and how.
@@ -67,7 +69,10 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 		pool.Close()
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	d.startNotifier()
+	work, stop := context.WithCancel(context.Background())
+	d.stop = stop
+	d.startNotifier(work)
+	d.startWriters(work)
 	return d, nil
 }
 

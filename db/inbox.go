@@ -26,34 +26,6 @@ type Delivery struct {
 	fence int64
 }
 
-// StoreDelivery stores d and returns once that is durable. fresh is false when
-// the same delivery was stored before, in which case nothing changes.
-func (d *DB) StoreDelivery(ctx context.Context, v Delivery) (fresh bool, err error) {
-	if v.Headers == nil {
-		v.Headers = map[string]string{}
-	}
-	tag, err := d.pool.Exec(ctx, `
-		insert into inbox (hook_id, guid, event, action, headers, payload, received_at, due_at)
-		values (@hook, @guid, @event, @action, @headers, @payload, @at, @at)
-		on conflict (hook_id, guid) do nothing`,
-		args{
-			"hook": v.HookID, "guid": v.GUID, "event": v.Event, "action": v.Action, "headers": v.Headers,
-			"payload": nonNil(v.Payload), "at": v.ReceivedAt,
-		})
-	if err != nil {
-		return false, fmt.Errorf("store delivery %s: %w", cleanText(v.GUID), err)
-	}
-	d.notifySoon()
-	return tag.RowsAffected() == 1, nil
-}
-
-func nonNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
-}
-
 // ClaimDeliveries hands out up to n deliveries that are due, oldest first. They
 // stay out of sight of other workers until the lease has run out.
 func (d *DB) ClaimDeliveries(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Delivery, error) {

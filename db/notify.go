@@ -32,9 +32,8 @@ func (d *DB) notifySoon() {
 // see the difference, and a burst of webhooks does.
 const notifyEvery = 20 * time.Millisecond
 
-func (d *DB) startNotifier() {
-	ctx, stop := context.WithCancel(context.Background())
-	d.pokes, d.stop = make(chan struct{}, 1), stop
+func (d *DB) startNotifier(ctx context.Context) {
+	d.pokes = make(chan struct{}, 1)
 	d.running.Go(func() {
 		for {
 			select {

@@ -78,7 +78,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, *no)
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
+	body, err := readBody(http.MaxBytesReader(w, r.Body, maxPayload), r.ContentLength)
 	if err != nil {
 		h.refuse(w, r, bodyRefusal(err))
 		return
@@ -128,6 +128,19 @@ func readEnvelope(r *http.Request) (*envelope, *refusal) {
 		return nil, tooLarge()
 	}
 	return parseEnvelope(r.Header)
+}
+
+// readBody is io.ReadAll that makes room for what was announced, up to what may be
+// made for an announcement alone.
+func readBody(r io.Reader, announced int64) ([]byte, error) {
+	const most = 256 << 10
+	room := bytes.MinRead // bytes.Buffer wants so much to see the end
+	if announced > 0 {
+		room += int(min(announced, most))
+	}
+	body := bytes.NewBuffer(make([]byte, 0, room))
+	_, err := body.ReadFrom(r)
+	return body.Bytes(), err
 }
 
 func tooLarge() *refusal {
