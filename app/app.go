@@ -162,6 +162,7 @@ func (a *App) startWork(ctx context.Context) {
 		newLoop("updates", a.log, a.workUpdates),
 		newLoop("rollouts", a.log, a.workRollouts),
 		newLoop("effects", a.log, a.workEffects),
+		newLoop("orders", a.log, a.workOrders),
 	}
 	for _, l := range a.loops {
 		a.running.Go(func() { l.run(ctx) })

@@ -10,37 +10,40 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// effectsAtOnce is how many effects are claimed in one round. Orders go out as one
-// batch; of the rest, which wait on GitHub, githubAtOnce are under way together.
+// Orders go out in batches of at most ordersAtOnce; of what waits on GitHub,
+// githubAtOnce are claimed and under way together, so that none outlives its
+// lease in a queue of our own.
 const (
-	effectsAtOnce = 256
-	githubAtOnce  = 16
+	ordersAtOnce = 256
+	githubAtOnce = 16
 )
 
 // errLater is returned by an effect that is not done yet for a reason that is not
 // an error of ours; it is not logged as one.
 var errLater = errors.New("not yet")
 
-// workEffects is the only place that acts on the outside world. An effect may be
-// carried out more than once, so each is idempotent, and one that was asked for
-// again meanwhile stays due.
+// workEffects and workOrders are the only places that act on the outside world.
+// An effect may be carried out more than once, so each is idempotent, and one that
+// was asked for again meanwhile stays due. Orders have a loop of their own: a slow
+// GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, effectsAtOnce)
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch")
 	if err != nil {
 		return 0, err
 	}
 	var g errgroup.Group
-	g.SetLimit(githubAtOnce)
-	var sends []db.Effect
 	for _, e := range effects {
-		if e.Kind == "send" {
-			sends = append(sends, e)
-			continue
-		}
 		g.Go(func() error { return a.settle(ctx, e, a.effect(ctx, e)) })
 	}
-	g.Go(func() error { return a.sendBatch(ctx, sends) })
 	return len(effects), g.Wait()
+}
+
+func (a *App) workOrders(ctx context.Context) (int, error) {
+	sends, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, ordersAtOnce, "send")
+	if err != nil {
+		return 0, err
+	}
+	return len(sends), a.sendBatch(ctx, sends)
 }
 
 // sendBatch puts the newest orders of many hosts on the bus with one write.
@@ -119,7 +122,9 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.comment(ctx, about.UpdateID)
 	case "check":
 		return a.check(ctx, about.UpdateID)
+	case "branch":
+		return a.deleteBranch(ctx, about.UpdateID)
 	default:
-		return fmt.Errorf("effect %s: this server does not know the kind %q; a newer replica will carry it out", e.Key, e.Kind)
+		return fmt.Errorf("effect %s: no way to carry out the kind %q", e.Key, e.Kind)
 	}
 }

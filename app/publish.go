@@ -84,3 +84,19 @@ func digest(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:])
 }
+
+// deleteBranch removes the branch of a merged update, unless it has moved on.
+func (a *App) deleteBranch(ctx context.Context, updateID int64) error {
+	u, err := a.db.Update(ctx, updateID)
+	if err != nil {
+		return err
+	}
+	if u.State != fleet.UpdateMerged || u.Verdict.Merge == nil || u.Verdict.Merge.DeleteBranch == "" {
+		return nil
+	}
+	m := u.Verdict.Merge
+	if err := a.forge.DeleteBranch(ctx, u.Repo, m.DeleteBranch, m.HeadSHA); err != nil {
+		return fmt.Errorf("delete branch %s of %s: %w", m.DeleteBranch, u.Repo.FullName(), later(err))
+	}
+	return nil
+}

@@ -36,10 +36,23 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", promhttp.Handler())
-	mux.HandleFunc("POST /api/v1/enroll", a.enroll)
+	mux.Handle("POST /api/v1/enroll", bounded(http.HandlerFunc(a.enroll)))
 	api.Mount(mux, Version, service{a})
 	mux.Handle("/", pages)
 	return mux, nil
+}
+
+// bodyWithin is how long a stranger may take to send a body. GitHub sends its 25 MB
+// within its own ten seconds.
+const bodyWithin = 30 * time.Second
+
+// bounded keeps a slow sender from holding a connection for ever. It is not a
+// setting of the whole server, since event streams are meant to last.
+func bounded(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ready answers whether this replica can do its work: the database and the bus

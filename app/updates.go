@@ -63,6 +63,11 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 		// Whether this is an update at all could not be read: nothing is shown yet.
 		return a.db.PostponeUpdate(ctx, c, now.Add(backoff(c.Attempt)))
 	}
+	if snap.Pull.Known() && snap.Pull.Value.Merged && !snap.Policy.Known() && rollsOut(u, snap) {
+		// Whether the merge is followed by a rollout is the policy's word, or a
+		// person's in its terms; merged is a final state, so it waits for that.
+		return a.db.PostponeUpdate(ctx, c, now.Add(backoff(c.Attempt)))
+	}
 	change := a.decide(u, snap, now)
 	err = a.db.SaveVerdict(ctx, c, change, now)
 	if errors.Is(err, db.ErrConflict) {
@@ -85,9 +90,11 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 	v := fleet.Decide(snap, now)
 	if ended(v.State) && v.HeadSHA == u.HeadSHA {
 		// What was proven of this head stays on show once there is nothing left to prove.
-		v.Inputs, v.Conditions = u.Verdict.Inputs, u.Verdict.Conditions
+		v.Inputs, v.Conditions, v.Merge = u.Verdict.Inputs, u.Verdict.Conditions, u.Verdict.Merge
 	}
-	change := db.VerdictChange{Verdict: v, Pull: snap.Pull.Value, Ignored: !concerns, ChecksPassed: snap.Recorded.ChecksPassed}
+	change := db.VerdictChange{Verdict: v, Pull: snap.Pull.Value, ChecksPassed: snap.Recorded.ChecksPassed}
+	// One that was shown stays in sight: whoever adds a second file to it shall read why.
+	change.Ignored = !concerns && u.State == fleet.UpdateObserved
 	if !v.ChecksPassed() {
 		change.ChecksPassed = time.Time{}
 	} else if change.ChecksPassed.IsZero() {
@@ -96,7 +103,7 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 	if change.Verdict.Again.IsZero() && !change.Ignored && !ended(v.State) {
 		change.Verdict.Again = now.Add(lookAgain)
 	}
-	if v.State == fleet.UpdateMerged && concerns {
+	if v.State == fleet.UpdateMerged && !change.Ignored {
 		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, snap.Pull.Value.MergedBy.Login
 		if rollsOut(u, snap) && snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
 			change.Rollout = newRollout(snap.Repo, change.MergeSHA, snap.Policy.Value.Deploy, now)

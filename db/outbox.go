@@ -16,7 +16,7 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check or send
+	Kind    string          // merge, comment, check, branch (delete it) or send
 	Payload json.RawMessage // {"update_id", "head_sha"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
@@ -44,6 +44,10 @@ func commentEffect(updateID int64) Effect {
 
 func checkEffect(updateID int64) Effect {
 	return newEffect("check", strconv.FormatInt(updateID, 10), updatePayload{UpdateID: updateID})
+}
+
+func branchEffect(updateID int64) Effect {
+	return newEffect("branch", strconv.FormatInt(updateID, 10), updatePayload{UpdateID: updateID})
 }
 
 func sendEffect(host string) Effect { return newEffect("send", host, hostPayload{Host: host}) }
@@ -84,19 +88,21 @@ func insertEffects(ctx context.Context, q querier, now time.Time, effects []Effe
 	return nil
 }
 
-// ClaimEffects hands out up to n effects that are due. They stay out of sight of
+// ClaimEffects hands out up to n effects of the given kinds (of any, if none is
+// given) that are due. They stay out of sight of
 // other workers until the lease has run out.
-func (d *DB) ClaimEffects(ctx context.Context, now time.Time, lease time.Duration, n int) ([]Effect, error) {
+func (d *DB) ClaimEffects(ctx context.Context, now time.Time, lease time.Duration, n int, kinds ...string) ([]Effect, error) {
 	rows, err := d.pool.Query(ctx, `
 		with due as (
 			select key from outbox
 			where due_at <= @now and (lease_until is null or lease_until <= @now)
+				and (coalesce(cardinality(@kinds::text[]), 0) = 0 or kind = any(@kinds))
 			order by due_at limit @n for update skip locked
 		)
 		update outbox o set due_at = @until, lease_until = @until, fence = fence + 1, attempt = attempt + 1
 		from due where o.key = due.key
 		returning o.key, o.kind, o.payload, o.attempt, o.fence, o.wake`,
-		args{"now": now, "until": now.Add(lease), "n": n})
+		args{"now": now, "until": now.Add(lease), "n": n, "kinds": kinds})
 	if err != nil {
 		return nil, fmt.Errorf("claim effects: %w", err)
 	}

@@ -145,6 +145,11 @@ func (d *DB) followVerdict(ctx context.Context, tx pgx.Tx, c UpdateClaim, v Verd
 			return err
 		}
 	}
+	if to == fleet.UpdateMerged && from != to && deletesBranch(c.Update) {
+		if err := putEffects(ctx, tx, now, branchEffect(id)); err != nil {
+			return err
+		}
+	}
 	if to == fleet.UpdateMerged && from != to && v.Rollout != nil {
 		if err := d.startRollout(ctx, tx, *v.Rollout, id, now); err != nil {
 			return err
@@ -157,6 +162,12 @@ func (d *DB) followVerdict(ctx context.Context, tx pgx.Tx, c UpdateClaim, v Verd
 		return err
 	}
 	return d.notify(ctx, tx)
+}
+
+// deletesBranch reports whether the branch goes with the merge that we decided on.
+// A merge by a person leaves the branch to that person.
+func deletesBranch(u fleet.Update) bool {
+	return u.Verdict.Merge != nil && u.Verdict.Merge.DeleteBranch != ""
 }
 
 func updateMoved(u fleet.Update, to fleet.UpdateState, actor, sha string, at time.Time, reason string) Event {
@@ -253,7 +264,11 @@ func (d *DB) setMerged(ctx context.Context, tx pgx.Tx, u fleet.Update, m MergeRe
 	if err := remember(ctx, tx, event); err != nil {
 		return err
 	}
-	if err := putEffects(ctx, tx, m.At, commentEffect(u.ID), checkEffect(u.ID)); err != nil {
+	effects := []Effect{commentEffect(u.ID), checkEffect(u.ID)}
+	if deletesBranch(u) {
+		effects = append(effects, branchEffect(u.ID))
+	}
+	if err := putEffects(ctx, tx, m.At, effects...); err != nil {
 		return err
 	}
 	return d.notify(ctx, tx)

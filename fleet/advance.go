@@ -127,7 +127,8 @@ func (a *advancing) hosts() {
 	life := a.f.Rollout.Plan.OrderLifetime()
 	for i := range a.move.Hosts {
 		p := &a.move.Hosts[i]
-		revoked := !a.f.Hosts[p.Host].RevokedAt.IsZero()
+		host, known := a.f.Hosts[p.Host]
+		revoked := !known || !host.RevokedAt.IsZero() // unknown: its name belongs to another repository now
 		switch {
 		case revoked && p.State == HostWaiting:
 			*p = p.After(HostLeftOut, a.now)

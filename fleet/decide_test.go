@@ -149,8 +149,8 @@ func TestWhatGitHubRefusedIsNotAskedForAgainAtOnce(t *testing.T) {
 		headline string
 		again    time.Duration
 	}{
-		"for good":                      {refused(headSHA, time.Time{}), UpdateBlocked, "Blocked: GitHub refused it at 11:59 UTC: Base branch was modified.", againBlocked},
-		"for a while":                   {refused(headSHA, noon.Add(30*time.Second)), UpdateReady, "GitHub refused it at 11:59 UTC", 30 * time.Second},
+		"for good":                      {refused(headSHA, time.Time{}), UpdateBlocked, "Blocked: The merge was asked for and not done, at 11:59 UTC: Base branch was modified.", againBlocked},
+		"for a while":                   {refused(headSHA, noon.Add(30*time.Second)), UpdateReady, "The merge was asked for and not done, at 11:59 UTC", 30 * time.Second},
 		"until now":                     {refused(headSHA, noon), UpdateMerging, "", mergingAgain},
 		"for another head":              {refused(newRev, time.Time{}), UpdateMerging, "", mergingAgain},
 		"and a person asked before":     {all(refused(headSHA, time.Time{}), askedAt(at.Add(-time.Second))), UpdateBlocked, "Base branch", againBlocked},

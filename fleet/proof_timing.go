@@ -204,7 +204,7 @@ func (p *proof) refusal() {
 		return
 	}
 	c := Condition{ID: "refusal", Title: "GitHub does not refuse the merge", Source: "PUT merge", At: r.At}
-	said := fmt.Sprintf("GitHub refused it %s: %s", clock(r.At, p.now), orElse(plain(r.Message, 500), "without a reason"))
+	said := fmt.Sprintf("The merge was asked for and not done, %s: %s", clock(r.At, p.now), orElse(plain(r.Message, 500), "without a reason"))
 	switch asked := p.request(); {
 	case asked != nil && asked.At.After(r.At):
 		c.Outcome, c.Found = Passed, said+" A person has asked again since."

@@ -38,6 +38,7 @@ func TestAPullRequestBecomesNineSwitchedHosts(t *testing.T) {
 		}
 	}
 	r.onGitHub(u, "Deployed 9/9 hosts")
+	r.await("the merged branch to be deleted", func(fleet.Overview) bool { return r.world.hub.Head(fleetRepo, updateBranch) == "" })
 }
 
 // onGitHub waits until comment and check run show what the dashboard shows.
