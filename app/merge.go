@@ -131,10 +131,16 @@ func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) 
 		if !state.Policy.Known() {
 			return fmt.Errorf("read policy for the rollout: %s", state.Policy.Err)
 		}
-		record.Rollout = newRollout(u.Repo, sha, state.Policy.Value.Deploy, record.At)
-		record.Rollout.UpdateID = u.ID
-		record.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", u.Number)
-		record.Rollout.Actor = m.By.Login
+		beyond, err := a.deployedBeyond(ctx, u.Repo, sha, state.HeadSHA)
+		if err != nil {
+			return err
+		}
+		if !beyond {
+			record.Rollout = newRollout(u.Repo, sha, state.Policy.Value.Deploy, record.At)
+			record.Rollout.UpdateID = u.ID
+			record.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", u.Number)
+			record.Rollout.Actor = m.By.Login
+		}
 	}
 	err := a.db.RecordMerge(ctx, u.ID, record)
 	if errors.Is(err, db.ErrConflict) {
@@ -144,6 +150,17 @@ func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) 
 		a.log.Info().Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("merge", sha).Str("by", m.By.Login).Msg("merged")
 	}
 	return err
+}
+
+// deployedBeyond reports whether a commit that was pushed onto our merge is being
+// rolled out already. It contains the merge, and a rollout of the merge alone,
+// recorded later, would take it back.
+func (a *App) deployedBeyond(ctx context.Context, repo fleet.Repo, merge, head string) (bool, error) {
+	if head == merge {
+		return false, nil
+	}
+	r, err := a.db.RolloutOf(ctx, repo.ID, head)
+	return r != nil, err
 }
 
 func (a *App) refuse(ctx context.Context, u fleet.Update, message string, until time.Time) error {

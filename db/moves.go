@@ -47,6 +47,11 @@ type saving struct {
 
 func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 	before := s.claim.Rollout
+	if before.State == fleet.RolloutPlanned && s.move.State.Blocks() {
+		if err := onlyOne(ctx, tx, before); err != nil {
+			return err
+		}
+	}
 	if before.State != s.move.State {
 		// Updates first: whoever holds an update may want a rollout.
 		if err := wakeOpenUpdates(ctx, tx, before.RepoID, s.now); err != nil {
@@ -78,6 +83,22 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 		return d.showRollout(ctx, tx, before.UpdateID, s.now)
 	}
 	return nil
+}
+
+// onlyOne makes two replicas that start two rollouts of one repository at the same
+// moment go one after the other: what the claim saw may be over. The lock ends
+// with the transaction; it is taken before any row.
+func onlyOne(ctx context.Context, tx pgx.Tx, r fleet.Rollout) error {
+	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('rollouts of repository', @repo))`, args{"repo": r.RepoID}); err != nil {
+		return err
+	}
+	blocked, err := value[bool](ctx, tx, `
+		select exists (select from rollouts where repo_id = @repo and id <> @id and state in `+blockingStates+`)`,
+		args{"repo": r.RepoID, "id": r.ID})
+	if err == nil && blocked {
+		return ErrConflict
+	}
+	return err
 }
 
 func actorOf(r fleet.Rollout) string {

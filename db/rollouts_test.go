@@ -42,6 +42,22 @@ func TestRolloutClaimCarriesWhatDecides(t *testing.T) {
 	}
 }
 
+// Two replicas hold two claims of one repository, both taken when nothing ran.
+func TestOnlyOneRolloutOfARepositoryStarts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1")
+	first, second := w.rollout("R1", "ccc"), w.rollout("R2", "ddd")
+	must(t, w.d.SaveRollout(t.Context(), first, fleet.Move{State: fleet.RolloutRunning}, &fleet.Plan{}, nil, w.now))
+	err := w.d.SaveRollout(t.Context(), second, fleet.Move{State: fleet.RolloutRunning}, &fleet.Plan{}, nil, w.now)
+	if !errors.Is(err, db.ErrConflict) {
+		t.Errorf("the second one: %v, want ErrConflict", err)
+	}
+	if n := w.count(`select count(*) from rollouts where state = 'running'`); n != 1 {
+		t.Errorf("%d rollouts run", n)
+	}
+}
+
 func TestRolloutStartsOncePerCommit(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
