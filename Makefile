@@ -25,7 +25,7 @@ build: ## both programs, into bin/
 .PHONY: test
 test: ## every test, with the race detector, on real Postgres, NATS, git, Nix and Chromium
 	@scripts/ensure test
-	$(GO) vet ./...
+	$(GO) vet -race ./... # -race so that it shares what it compiles with the tests
 	$(GO) test -race -timeout 20m ./...
 
 .PHONY: bench

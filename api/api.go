@@ -15,6 +15,9 @@ import (
 // ErrExists is returned by [Service.NewHost] for a name that is taken.
 var ErrExists = errors.New("a host of this name exists")
 
+// ErrUnknown is returned by [Service.RevokeHost] for a name that no host has.
+var ErrUnknown = errors.New("no host of this name")
+
 // ErrInvalid is wrapped by errors whose text tells the caller what to change.
 var ErrInvalid = errors.New("invalid request")
 
@@ -28,6 +31,8 @@ type Service interface {
 	// NewHost records a host and returns its one-time enrolment token, which is
 	// kept nowhere in clear, and when it expires.
 	NewHost(ctx context.Context, by fleet.Actor, h NewHost) (token string, expires time.Time, err error)
+	// RevokeHost takes a host's credential away and cuts its connection.
+	RevokeHost(ctx context.Context, by fleet.Actor, name string) error
 }
 
 // NewHost is a host that is about to be enrolled.

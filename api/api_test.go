@@ -15,7 +15,10 @@ import (
 )
 
 // service is a product with one host.
-type service struct{ made []api.NewHost }
+type service struct {
+	made    []api.NewHost
+	revoked []string
+}
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
 	role, ok := map[string]string{"see": "viewer", "do": "operator", "all": "admin"}[token]
@@ -42,6 +45,14 @@ func (s *service) NewHost(_ context.Context, by fleet.Actor, h api.NewHost) (str
 	}
 	s.made = append(s.made, h)
 	return "secret", time.Unix(1e9, 0).UTC(), nil
+}
+
+func (s *service) RevokeHost(_ context.Context, by fleet.Actor, name string) error {
+	if name != "web1" {
+		return api.ErrUnknown
+	}
+	s.revoked = append(s.revoked, name+" by "+by.Login)
+	return nil
 }
 
 func serve(t *testing.T) (*service, string) {
@@ -111,6 +122,26 @@ func TestAnAdminGetsTheTokenOnce(t *testing.T) {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]api.NewHost{want}, s.made); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOnlyAnAdminRevokesAHost(t *testing.T) {
+	t.Parallel()
+	s, url := serve(t)
+	for _, tt := range []struct{ token, host, want string }{
+		{"do", "web1", "needs the role admin"},
+		{"all", "nobody", "No host is named nobody"},
+	} {
+		err := (&api.Client{Server: url, Token: tt.token}).RevokeHost(t.Context(), tt.host)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s revokes %s: %v, want %q", tt.token, tt.host, err, tt.want)
+		}
+	}
+	if err := (&api.Client{Server: url, Token: "all"}).RevokeHost(t.Context(), "web1"); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"web1 by all"}, s.revoked); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -36,6 +37,11 @@ func (c *Client) NewHost(ctx context.Context, h NewHost) (Enrolment, error) {
 	var out Enrolment
 	err := c.call(ctx, http.MethodPost, "/api/v1/hosts", h, &out)
 	return out, err
+}
+
+// RevokeHost takes a host's credential away and cuts its connection.
+func (c *Client) RevokeHost(ctx context.Context, name string) error {
+	return c.call(ctx, http.MethodDelete, "/api/v1/hosts/"+url.PathEscape(name), nil, nil)
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
@@ -76,6 +82,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		return problem(resp.Status, b)
+	}
+	if out == nil {
+		return nil
 	}
 	return json.Unmarshal(b, out)
 }

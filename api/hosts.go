@@ -42,6 +42,10 @@ type newHostInput struct{ Body NewHost }
 
 type enrolmentOutput struct{ Body Enrolment }
 
+type hostInput struct {
+	Name string `path:"name" doc:"Name of the host" maxLength:"63"`
+}
+
 func hosts(a huma.API, s Service) {
 	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
@@ -73,6 +77,16 @@ func hosts(a huma.API, s Service) {
 			return nil, err
 		}
 		return &enrolmentOutput{Body: Enrolment{Host: in.Body.Name, Token: token, Expires: expires}}, nil
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "revoke-host", Method: http.MethodDelete, Path: "/api/v1/hosts/{name}", Summary: "Take a host's credential away and cut its connection",
+		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"), Security: secured,
+	}, func(ctx context.Context, in *hostInput) (*struct{}, error) {
+		err := s.RevokeHost(ctx, actorOf(ctx), in.Name)
+		if errors.Is(err, ErrUnknown) {
+			return nil, huma.Error404NotFound("No host is named " + in.Name + ". `nixfleet hosts` lists those there are.")
+		}
+		return nil, err
 	})
 }
 

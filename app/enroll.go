@@ -64,6 +64,23 @@ func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (strin
 	return token, expires, nil
 }
 
+// RevokeHost takes a host's credential away: the row first, so that nothing is
+// issued to it any more, then the bus, which cuts its connection.
+func (s service) RevokeHost(ctx context.Context, by fleet.Actor, name string) error {
+	key, err := s.a.db.RevokeHost(ctx, name, by.Login, s.a.cfg.Now())
+	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
+		return api.ErrUnknown
+	}
+	if err != nil {
+		return err
+	}
+	s.a.log.Info().Str("host", name).Str("by", by.Login).Msg("host revoked")
+	if key == "" {
+		return nil // it never enrolled
+	}
+	return s.a.bus.Revoke(ctx, key)
+}
+
 // enroll answers a host that presents its one-time token and its own new key, or
 // renews the credential of one that is enrolled.
 func (a *App) enroll(w http.ResponseWriter, r *http.Request) {

@@ -224,8 +224,10 @@ func TestACredentialIsRenewedByItsKeyOnly(t *testing.T) {
 	_ = r.token(t, "web2")
 	r.ask(t, first.Seed, "web2", "").refused(t, http.StatusForbidden, "nixfleet hosts enroll web2")
 
-	_, err = r.db.RevokeHost(t.Context(), "web1", "admin", r.clock.now())
-	must(t, err)
+	must(t, service{r.App}.RevokeHost(t.Context(), fleet.Actor{Login: "admin"}, "web1"))
+	if err := agentbus.FreshRoundTrip(t.Context(), renewed.Bus()); err == nil {
+		t.Error("a revoked host still gets onto the bus")
+	}
 	r.ask(t, first.Seed, "web1", "").refused(t, http.StatusForbidden, "revoked", "nixfleet hosts enroll web1")
 	if a := r.ask(t, first.Seed, "web1", r.token(t, "web1")); a.Code != http.StatusOK {
 		t.Errorf("a revoked host with a new token: %+v", a)

@@ -21,6 +21,7 @@ func (f serverFlags) client() *api.Client { return &api.Client{Server: f.Server,
 type hostsCmd struct {
 	List   hostsListCmd   `cmd:"" default:"withargs" help:"All hosts and their three compartments."`
 	Enroll hostsEnrollCmd `cmd:"" help:"Add a host; prints what to run on it."`
+	Revoke hostsRevokeCmd `cmd:"" help:"Take a host's credential away and cut its connection."`
 }
 
 type hostsListCmd struct{ serverFlags }
@@ -77,5 +78,22 @@ func (c *hostsEnrollCmd) Run(e *env) error {
 	}
 	_, err = fmt.Fprintf(e.out, "Run this on %s before %s:\n\n  nixfleet-agent enroll --server %s --host %s --token %s\n\nThe token works once.\n",
 		got.Host, got.Expires.UTC().Format("15:04 UTC"), c.Server, got.Host, got.Token)
+	return err
+}
+
+type hostsRevokeCmd struct {
+	serverFlags
+	Name string `arg:"" help:"Name of the host."`
+}
+
+// Run revokes the host and says what that means.
+func (c *hostsRevokeCmd) Run(e *env) error {
+	if err := c.client().RevokeHost(e.ctx, c.Name); err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(map[string]string{"revoked": c.Name})
+	}
+	_, err := fmt.Fprintf(e.out, "%s is revoked: it gets no more orders. To take it back: nixfleet hosts enroll %s\n", c.Name, c.Name)
 	return err
 }
