@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -142,7 +143,7 @@ func (a *App) openBus(ctx context.Context) error {
 		}
 		a.down.add("nats", broker.Shutdown)
 		opts.Broker = broker
-		a.busURLs = []string{broker.URL()}
+		a.busURLs = []string{reachable(broker.URL(), a.cfg.URL)}
 	}
 	a.bus, err = agentbus.ConnectControl(ctx, opts)
 	if err != nil {
@@ -151,6 +152,20 @@ func (a *App) openBus(ctx context.Context) error {
 	a.hearing = a.cfg.Now()
 	a.down.add("bus", func(context.Context) error { a.bus.Close(); return nil })
 	return nil
+}
+
+// reachable is the bus's address as hosts can use it: one that listens on all
+// interfaces is found at the host of the server's public address.
+func reachable(bus, public string) string {
+	b, err := url.Parse(bus)
+	if err != nil {
+		return bus
+	}
+	p, err := url.Parse(public)
+	if ip := net.ParseIP(b.Hostname()); err == nil && ip != nil && ip.IsUnspecified() {
+		b.Host = net.JoinHostPort(p.Hostname(), b.Port())
+	}
+	return b.String()
 }
 
 // startWork starts the loops and the readers of the bus. They end with ctx.

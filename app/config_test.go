@@ -61,3 +61,17 @@ func TestWebhookSecretsAreOneALineAndAtMostTwo(t *testing.T) {
 		})
 	}
 }
+
+func TestHostsGetABusAddressThatTheyCanReach(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ bus, public, want string }{
+		{"nats://0.0.0.0:4222", "https://fleet.example.com", "nats://fleet.example.com:4222"},
+		{"nats://[::]:4222", "http://[fd00::1]:8080", "nats://[fd00::1]:4222"},
+		{"nats://10.1.2.3:4222", "https://fleet.example.com", "nats://10.1.2.3:4222"},
+		{"nats://127.0.0.1:4222", "http://127.0.0.1:8080", "nats://127.0.0.1:4222"},
+	} {
+		if got := reachable(tt.bus, tt.public); got != tt.want {
+			t.Errorf("%s behind %s: %s, want %s", tt.bus, tt.public, got, tt.want)
+		}
+	}
+}
