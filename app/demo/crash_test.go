@@ -77,6 +77,9 @@ func TestAKilledServerTakesUpWhereItWas(t *testing.T) {
 			r.await("the server to see its repository", func(o fleet.Overview) bool { return len(o.Repos) == 1 && o.Repos[0].HeadSHA != "" })
 			r.enrol()
 			number := tt.crash(t, r, p)
+			// The outage is longer than a lease, so what the dead server had claimed is
+			// due for the next one.
+			r.clock.forward(time.Minute)
 			r.spawn()
 			u, _ := r.deployed(number)
 			r.settled()
