@@ -177,6 +177,9 @@ func (w *world) claimRollout(id string) db.RolloutClaim {
 // rollout and host.
 func (w *world) running(id, commit string, names ...string) {
 	w.t.Helper()
+	// One of a repository runs at a time, so what ran before has ended.
+	_, err := w.d.Pool().Exec(w.t.Context(), `update rollouts set state = 'aborted', due_at = null where state = 'running'`)
+	must(w.t, err)
 	c := w.rollout(id, commit)
 	plan := fleet.Plan{Waves: []fleet.Wave{{Name: "all", Hosts: names}}, MaxParallel: len(names), MaxFailures: 1}
 	m := fleet.Move{State: fleet.RolloutRunning, Headline: "Deploying", Orders: names}
