@@ -1,4 +1,4 @@
-// Storybook serves the dashboard in every state that it can be in, from fixtures:
+// Command storybook serves the dashboard in every state that it can be in, from fixtures:
 // one address for each, such as http://holding.localhost:8090/. It needs no
 // database, no bus and no GitHub. Buttons answer as they would, and do nothing.
 package main
