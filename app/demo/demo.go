@@ -168,11 +168,12 @@ func (d *demo) settings(dir string) (app.Config, error) {
 	}, nil
 }
 
-// introduce prints where to look.
+// introduce serves the page with the buttons and prints where to look.
 func (d *demo) introduce(ctx context.Context) error {
 	if d.o.UntilDeployed {
 		return nil
 	}
+	d.servePage(ctx)
 	link, err := d.app.LoginLink(ctx, operator.Login, "operator")
 	if err != nil {
 		return err
@@ -184,7 +185,11 @@ func (d *demo) introduce(ctx context.Context) error {
 	d.talk.plain("               (signs you in once, within 15 minutes)")
 	d.talk.plain("  github.com   %s", d.world.hub.URL()+demoPath)
 	d.talk.plain("               (imitated; open more updates there, also ones that must be refused)")
-	d.talk.plain("  Ctrl-C stops everything and removes %s.", d.world.dir)
+	if d.o.Dir == "" {
+		d.talk.plain("  Ctrl-C stops everything and removes %s.", d.world.dir)
+	} else {
+		d.talk.plain("  Ctrl-C stops everything; what it made stays in %s.", d.world.dir)
+	}
 	d.talk.plain("")
 	return nil
 }

@@ -148,8 +148,6 @@ func (d *demo) print(s summary) error {
 // untilStopped opens the first update and then tells what happens until the
 // person at the terminal has seen enough.
 func (d *demo) untilStopped(ctx context.Context) error {
-	stopPage := d.servePage(ctx)
-	defer stopPage()
 	number, err := d.world.openUpdate(ctx, "update")
 	if err != nil {
 		return err

@@ -49,7 +49,7 @@ type shownScenario struct{ ID, Title, Expect string }
 
 // servePage puts the buttons on the imitated github.com: opening pull requests is
 // what people and robots do there, so the product itself needs no demo button.
-func (d *demo) servePage(ctx context.Context) (stop func()) {
+func (d *demo) servePage(ctx context.Context) {
 	mux := http.NewServeMux()
 	show := func(w http.ResponseWriter, opened int, fault error) {
 		data := pageData{Repo: fleetRepo, Dashboard: d.app.URL(), Opened: opened}
@@ -75,5 +75,4 @@ func (d *demo) servePage(ctx context.Context) (stop func()) {
 		show(w, number, err)
 	})
 	d.world.hub.SetPages(demoPath, http.NewCrossOriginProtection().Handler(mux))
-	return func() { d.world.hub.SetPages("", nil) }
 }
