@@ -8,6 +8,7 @@ import (
 
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/forge"
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 )
@@ -37,7 +38,7 @@ func (a *App) workUpdates(ctx context.Context) (int, error) {
 func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	u := c.Update
 	log := a.log.With().Str("repo", u.Repo.FullName()).Int("update", u.Number).Logger()
-	snap, err := a.forge.Snapshot(ctx, u.Repo, u.Number)
+	snap, err := a.forge.Snapshot(ctx, u.Repo, u.Number, forge.Kept{})
 	if ctx.Err() != nil {
 		return ctx.Err() // the lease runs out and the update is due again
 	}

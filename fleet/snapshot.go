@@ -15,10 +15,13 @@ type Snapshot struct {
 	Modes     Reading[map[string]string]      // git mode ("100644") of each changed file at the head SHA
 	MergeBase Reading[string]                 // of base branch and head SHA
 	Locks     map[string]Reading[LockPair]    // by path: the lock at the merge base and at the head SHA
-	Required  Reading[[]RequiredCheck]        // what GitHub itself requires on the base branch
+	Required  Reading[[]RequiredCheck]        // what classic protection requires on the base branch
+	Rules     Reading[[]BranchRule]           // the rulesets in force on the base branch
 	Checks    Reading[[]Check]                // check runs and statuses at the head SHA
+	Suites    Reading[[]CheckSuite]           // check suites at the head SHA, to find workflows that wait for approval
 	Authors   Reading[map[string]Actor]       // the policy's author names, resolved to ids
 	Commits   map[string]Reading[CommitFacts] // by "owner/repo@rev": the new revisions of GitHub inputs
+	Lineages  map[string]Reading[Lineage]     // by "owner/repo@old...new" and "owner/repo@ref...new" (ref empty: default branch)
 	OwnAppID  int64                           // our own App, never counted as a check
 
 	Recorded Recorded
@@ -33,6 +36,8 @@ type Recorded struct {
 	Hold           *Hold         // a person's hold, if one was not released
 	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
 	Refusal        *MergeRefusal // GitHub's last refusal to merge, if it was for this head SHA
+
+	InputsSeen map[string]time.Time // by InputsToSee's keys: when any lock first showed us that revision
 }
 
 // MergeRefusal is GitHub's own word against a merge that we had proven. Until
@@ -119,6 +124,35 @@ type Check struct {
 	Conclusion string // success, failure, neutral, skipped, cancelled, timed_out, action_required, stale, error
 	URL        string
 	At         time.Time
+}
+
+// BranchRule is one rule of a ruleset that is in force on the base branch. Types
+// that we don't know are kept: they must neither fail the reading nor be passed over.
+type BranchRule struct {
+	Type    string          `json:"type"`    // GitHub's word, e.g. required_status_checks, merge_queue
+	Ruleset string          `json:"ruleset"` // where it comes from, for people
+	Checks  []RequiredCheck `json:"checks,omitempty"`
+	Reviews int             `json:"reviews,omitempty"` // approving reviews that a pull_request rule asks for
+	Methods []string        `json:"methods,omitempty"` // merge methods that a pull_request rule allows; empty: all
+}
+
+// CheckSuite is one app's suite at the head SHA. Suites are never judged: an app
+// that reports nothing leaves its suite queued for ever. They only tell which
+// workflows wait for a person's approval.
+type CheckSuite struct {
+	AppID      int64
+	App        string // slug
+	Status     string
+	Conclusion string // action_required: its workflows wait for approval
+	Runs       int    // check runs in it; 0: never reported
+}
+
+// Lineage is how one revision of an input lies to another commit or branch of the
+// same repository, in the words of GitHub's compare: identical, ahead, behind or
+// diverged, from the base's point of view.
+type Lineage struct {
+	Status string
+	Ahead  int // commits between, where it is ahead
 }
 
 // CommitFacts is what GitHub says of one revision of an input.

@@ -51,8 +51,9 @@ type BranchState struct {
 	Policy   fleet.Reading[fleet.Policy]
 }
 
-// Branch reads the default branch's head, and the policy at that commit.
-func (f *Forge) Branch(ctx context.Context, repo fleet.Repo) (BranchState, error) {
+// Branch reads the default branch's head, and the policy at that commit, or the
+// kept settings where there is no policy file.
+func (f *Forge) Branch(ctx context.Context, repo fleet.Repo, kept Kept) (BranchState, error) {
 	c, err := f.installation(repo.Installation)
 	if err != nil {
 		return BranchState{}, fmt.Errorf("read repository %s: %w", repo.FullName(), err)
@@ -66,7 +67,7 @@ func (f *Forge) Branch(ctx context.Context, repo fleet.Repo) (BranchState, error
 		return BranchState{}, err
 	}
 	state.HeadSHA = b.Commit.SHA
-	p, err := c.policy(ctx, state.Repo, b.Commit.SHA)
+	p, err := c.policy(ctx, state.Repo, b.Commit.SHA, kept.Settings)
 	state.Policy = read(c.now(), policySource(state.Repo, b.Commit.SHA), p, err)
 	return state, nil
 }

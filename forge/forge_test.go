@@ -119,7 +119,7 @@ func (s *site) update(extra map[string]string) (number int, head string) {
 
 func (s *site) snapshot(number int) fleet.Snapshot {
 	s.t.Helper()
-	return must(s.forge.Snapshot(s.ctx, s.repo, number))(s.t)
+	return must(s.forge.Snapshot(s.ctx, s.repo, number, Kept{}))(s.t)
 }
 
 // readCounts adds up the calls since the last ResetCalls.

@@ -17,10 +17,13 @@ import (
 const PolicyPath = ".github/nixfleet.yml"
 
 // policy reads the policy file at a commit of the base branch. Without a file the
-// built-in policy holds; a broken one is an error that says where.
-func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string) (fleet.Policy, error) {
+// settings hold, or else the built-in policy; a broken file is an error that says
+// where.
+func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string, settings *fleet.Policy) (fleet.Policy, error) {
 	data, err := c.content(ctx, repo, PolicyPath, sha, maxPolicy)
 	switch {
+	case codeOf(err) == http.StatusNotFound && settings != nil:
+		return *settings, nil
 	case codeOf(err) == http.StatusNotFound:
 		return fleet.DefaultPolicy(), nil
 	case err != nil:
@@ -33,7 +36,7 @@ func (l *look) readPolicy(ctx context.Context) {
 	var p fleet.Policy
 	sha, err := l.base.Commit.SHA, l.base.err
 	if err == nil {
-		p, err = l.policy(ctx, l.repo, sha)
+		p, err = l.policy(ctx, l.repo, sha, l.kept.Settings)
 	}
 	l.s.Policy = reading(l, policySource(l.repo, sha), p, err)
 }

@@ -112,12 +112,12 @@ func TestBranchTellsHeadAndPolicy(t *testing.T) {
 	s := newSite(t, forgetest.Options{})
 	head := s.commit(fleetRepo, forgetest.Commit{Files: map[string]string{PolicyPath: "version: 1\nupdates: {auto_merge: {hold: 2h}}\n"}})
 	must(0, s.Rename(fleetRepo, "armada", "octo"))(t)
-	got := must(s.forge.Branch(s.ctx, s.repo))(t)
+	got := must(s.forge.Branch(s.ctx, s.repo, Kept{}))(t)
 	if got.HeadSHA != head || got.Repo.Name != "armada" || got.Repo.DefaultBranch != "main" || got.Policy.Value.Updates.AutoMerge.Hold != 2*time.Hour {
 		t.Errorf("branch = %+v", got)
 	}
 	s.commit("octo/armada", forgetest.Commit{Files: map[string]string{PolicyPath: "{"}})
-	if got := must(s.forge.Branch(s.ctx, s.repo))(t); got.Policy.Known() {
+	if got := must(s.forge.Branch(s.ctx, s.repo, Kept{}))(t); got.Policy.Known() {
 		t.Errorf("broken policy = %+v, want unknown", got.Policy)
 	}
 }

@@ -15,10 +15,17 @@ import (
 // readsAtOnce bounds the parallel reads of one snapshot.
 const readsAtOnce = 8
 
+// Kept is what we recorded of a repository, and a look goes by.
+type Kept struct {
+	Authors  map[string]fleet.Actor // logins of the policy that were resolved before; they are not asked for again
+	Settings *fleet.Policy          // the policy where the repository has no file; nil: the built-in one
+}
+
 // look is one look at one pull request.
 type look struct {
 	*client
 	repo fleet.Repo
+	kept Kept
 	base branch // of the default branch, now
 	s    fleet.Snapshot
 
@@ -33,12 +40,12 @@ type look struct {
 // first. A read that fails is an unknown reading, with the reason. An error means
 // that nothing can be said now: the context ended, GitHub asks us to wait
 // (*RateLimited), or ErrInstallationGone.
-func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int) (fleet.Snapshot, error) {
+func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int, kept Kept) (fleet.Snapshot, error) {
 	c, err := f.installation(repo.Installation)
 	if err != nil {
 		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), err)
 	}
-	l := &look{client: c, repo: repo, s: fleet.Snapshot{Repo: repo, Number: number, OwnAppID: f.config.AppID}}
+	l := &look{client: c, repo: repo, kept: kept, s: fleet.Snapshot{Repo: repo, Number: number, OwnAppID: f.config.AppID}}
 	l.readPull(ctx)
 	if l.fatal == nil && l.s.Pull.Known() {
 		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readChecks)

@@ -146,7 +146,7 @@ func TestSnapshotTakesNoFilesOfAnotherCommit(t *testing.T) {
 		}
 		return resp, err
 	}))
-	got, err := f.Snapshot(t.Context(), s.repo, n)
+	got, err := f.Snapshot(t.Context(), s.repo, n, Kept{})
 	if err != nil || got.Pull.Value.HeadSHA != head {
 		t.Fatalf("snapshot of %s: %v", got.Pull.Value.HeadSHA, err)
 	}
@@ -219,7 +219,7 @@ func TestSnapshotRefusesAnotherRepositoryOfTheSameName(t *testing.T) {
 	n, _ := s.update(nil)
 	stale := s.repo
 	stale.ID++
-	got := must(s.forge.Snapshot(s.ctx, stale, n))(t)
+	got := must(s.forge.Snapshot(s.ctx, stale, n, Kept{}))(t)
 	if got.Pull.Known() || !strings.Contains(got.Pull.Err, "was repository") {
 		t.Errorf("pull request = %+v, want unknown", got.Pull)
 	}
@@ -301,13 +301,13 @@ func TestSnapshotStopsAtARateLimit(t *testing.T) {
 				fault.Path = path
 				defer s.Inject(fault)()
 				before := time.Now()
-				_, err := s.forge.Snapshot(s.ctx, s.repo, n)
+				_, err := s.forge.Snapshot(s.ctx, s.repo, n, Kept{})
 				limited, ok := errors.AsType[*RateLimited](err)
 				if !ok || limited.Until.Before(before.Add(89*time.Second)) || limited.Until.After(time.Now().Add(91*time.Second)) {
 					t.Fatalf("err = %v, want RateLimited for 90 s", err)
 				}
 				s.ResetCalls()
-				if _, err = s.forge.Snapshot(s.ctx, s.repo, n); err == nil {
+				if _, err = s.forge.Snapshot(s.ctx, s.repo, n, Kept{}); err == nil {
 					t.Error("asked again before the time")
 				}
 				if full, free := s.readCounts(); full+free != 0 {
@@ -323,17 +323,17 @@ func TestSnapshotNoticesThatTheAppIsGone(t *testing.T) {
 	s := newSite(t, forgetest.Options{})
 	n, _ := s.update(nil)
 	must(0, s.Suspend(s.repo.Installation))(t)
-	if _, err := s.forge.Snapshot(s.ctx, s.repo, n); !errors.Is(err, ErrInstallationGone) {
+	if _, err := s.forge.Snapshot(s.ctx, s.repo, n, Kept{}); !errors.Is(err, ErrInstallationGone) {
 		t.Errorf("suspended: err = %v, want ErrInstallationGone", err)
 	}
 	must(0, s.Unsuspend(s.repo.Installation))(t)
 	s.snapshot(n)
 	must(0, s.Suspend(s.repo.Installation))(t)
-	if _, err := s.forge.Snapshot(s.ctx, s.repo, n); !errors.Is(err, ErrInstallationGone) {
+	if _, err := s.forge.Snapshot(s.ctx, s.repo, n, Kept{}); !errors.Is(err, ErrInstallationGone) {
 		t.Errorf("suspended with a token in hand: err = %v, want ErrInstallationGone", err)
 	}
 	must(0, s.Uninstall(s.repo.Installation))(t)
-	if _, err := s.open(time.Now, nil).Snapshot(s.ctx, s.repo, n); !errors.Is(err, ErrInstallationGone) {
+	if _, err := s.open(time.Now, nil).Snapshot(s.ctx, s.repo, n, Kept{}); !errors.Is(err, ErrInstallationGone) {
 		t.Errorf("uninstalled: err = %v, want ErrInstallationGone", err)
 	}
 }
@@ -348,7 +348,7 @@ func TestSnapshotEndsWithItsContext(t *testing.T) {
 	s.Inject(forgetest.Fault{Path: "/repos/*/pulls/1", Until: never, Times: -1})
 	ctx, cancel := context.WithCancel(s.ctx)
 	go func() { <-arrived; cancel() }()
-	if _, err := s.forge.Snapshot(ctx, s.repo, n); !errors.Is(err, context.Canceled) {
+	if _, err := s.forge.Snapshot(ctx, s.repo, n, Kept{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v, want context.Canceled", err)
 	}
 }
@@ -377,7 +377,7 @@ func TestRequiredChecksOfAFreePrivateRepository(t *testing.T) {
 	n := must(s.OpenPull("octo/private", forgetest.Pull{Head: "b"}))(t)
 	repo := s.repo
 	repo.ID, repo.Name = id, "private"
-	if got := must(s.forge.Snapshot(s.ctx, repo, n))(t).Required; !got.Known() || len(got.Value) != 0 {
+	if got := must(s.forge.Snapshot(s.ctx, repo, n, Kept{}))(t).Required; !got.Known() || len(got.Value) != 0 {
 		t.Errorf("required = %+v, want known and empty", got)
 	}
 }
