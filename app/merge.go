@@ -124,7 +124,7 @@ func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) 
 	m, sha := u.Verdict.Merge, pull.MergeCommitSHA
 	record := db.MergeRecord{HeadSHA: m.HeadSHA, MergeSHA: sha, By: m.By.Login, At: a.cfg.Now()}
 	if m.Deploy && onto(*m, pull) {
-		state, err := a.forge.Branch(ctx, u.Repo, forge.Kept{})
+		state, err := a.branch(ctx, u.Repo)
 		if err != nil {
 			return fmt.Errorf("read policy for the rollout: %w", err)
 		}

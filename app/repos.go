@@ -36,7 +36,7 @@ func (a *App) workRepos(ctx context.Context) (int, error) {
 // what webhooks did not bring, and starts the rollout of a lock that reached the
 // default branch without us.
 func (a *App) reconcile(ctx context.Context, c db.RepoClaim) error {
-	state, err := a.forge.Branch(ctx, c.Repo, forge.Kept{})
+	state, err := a.branch(ctx, c.Repo)
 	if err != nil {
 		return fmt.Errorf("read default branch: %w", err)
 	}

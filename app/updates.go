@@ -8,7 +8,6 @@ import (
 
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
-	"github.com/nixfleet/nixfleet/forge"
 	"github.com/oklog/ulid/v2"
 	"golang.org/x/sync/errgroup"
 )
@@ -38,7 +37,11 @@ func (a *App) workUpdates(ctx context.Context) (int, error) {
 func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	u := c.Update
 	log := a.log.With().Str("repo", u.Repo.FullName()).Int("update", u.Number).Logger()
-	snap, err := a.forge.Snapshot(ctx, u.Repo, u.Number, forge.Kept{})
+	kept, err := a.kept(ctx, u.Repo.ID)
+	if err != nil {
+		return err
+	}
+	snap, err := a.forge.Snapshot(ctx, u.Repo, u.Number, kept)
 	if ctx.Err() != nil {
 		return ctx.Err() // the lease runs out and the update is due again
 	}
@@ -48,6 +51,9 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	}
 	now := a.cfg.Now()
 	snap.Recorded = c.Recorded
+	if err := a.recall(ctx, &snap, now); err != nil {
+		return err
+	}
 	if snap.Pull.Known() {
 		if snap.Recorded.HeadSeen, err = a.db.SeeHead(ctx, u.ID, snap.Pull.Value.HeadSHA, now); err != nil {
 			return err

@@ -78,16 +78,21 @@ func Decide(s Snapshot, now time.Time) Verdict {
 	p.files()
 	p.locks()
 	p.inputs()
+	p.lineage()
 	p.dates()
+	p.hashes()
+	aged := p.age()
 	p.settings()
+	p.rules()
 	p.checks(p.required())
+	p.approval()
 	p.wanted()
 	until := p.hold()
 	p.calm()
 	p.held()
 	p.mergeable()
 	p.refusal()
-	return p.conclude(until)
+	return p.conclude(later(until, aged))
 }
 
 func mergedHeadline(pull Pull) string {
@@ -116,9 +121,11 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 		return p.verdict(UpdateFailing, "Not merged: "+checks.Found, p.now.Add(againBlocked))
 	case checks.Outcome == Waiting:
 		return p.verdict(UpdateChecks, "Waits for checks: "+checks.Found, p.now.Add(againChecks))
+	case waits("approval"):
+		return p.verdict(UpdateChecks, "Waits for a person: "+p.find("approval").Found, p.now.Add(againChecks))
 	case waits("auto_merge"), waits("label"), waits("held"):
 		return p.verdict(UpdateReady, p.readyHeadline(), p.now.Add(againBlocked))
-	case waits("hold"):
+	case waits("hold"), waits("input_age"):
 		v := p.verdict(UpdateHolding, "", holdUntil)
 		v.HoldUntil = holdUntil
 		v.Headline = fmt.Sprintf("Merges %s if nothing changes.", clock(roundUp(holdUntil), p.now))
@@ -129,6 +136,13 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 		return p.verdict(UpdateChecks, "GitHub is still finding out whether it merges cleanly.", p.now.Add(mergeableAgain))
 	}
 	return p.merge()
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
 }
 
 // ChecksPassed reports whether the look found all required checks passed. The
@@ -171,7 +185,7 @@ func (p *proof) verdict(state UpdateState, headline string, again time.Time) Ver
 		v.Again = p.again
 	}
 	for _, d := range p.diffs {
-		v.Inputs = append(v.Inputs, inputChanges(d, len(p.diffs) > 1)...)
+		v.Inputs = append(v.Inputs, inputChanges(d, p.s.Lineages, len(p.diffs) > 1)...)
 	}
 	return v
 }

@@ -116,8 +116,14 @@ func goodSnapshot(t testing.TB) Snapshot {
 		Checks:    Known([]Check{{Name: "build", Kind: "run", AppID: 15368, App: "github-actions", State: "completed", Conclusion: "success"}}, "GET /check-runs", read),
 		Authors:   Known(map[string]Actor{"github-actions[bot]": bot}, "GET /users", read),
 		Commits:   map[string]Reading[CommitFacts]{"NixOS/nixpkgs@" + newRev: Known(CommitFacts{CommitterDate: newDate}, "GET /commits", read)},
-		OwnAppID:  99,
-		Recorded:  Recorded{FirstSeen: noon.Add(-3 * time.Hour), HeadSeen: noon.Add(-2 * time.Hour), ChecksPassed: noon.Add(-90 * time.Minute)},
+		Lineages: map[string]Reading[Lineage]{
+			"NixOS/nixpkgs@..." + newRev:               Known(Lineage{Status: "behind"}, "GET /compare", read),
+			"NixOS/nixpkgs@" + oldRev + "..." + newRev: Known(Lineage{Status: "ahead", Ahead: 17}, "GET /compare", read),
+		},
+		Rules:    Known([]BranchRule{}, "GET /rules", read),
+		Suites:   Known([]CheckSuite{}, "GET /check-suites", read),
+		OwnAppID: 99,
+		Recorded: Recorded{FirstSeen: noon.Add(-3 * time.Hour), HeadSeen: noon.Add(-2 * time.Hour), ChecksPassed: noon.Add(-90 * time.Minute)},
 	}
 }
 

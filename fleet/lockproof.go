@@ -16,12 +16,14 @@ type lockDiff struct {
 	changes  []flakelock.Change
 	findings []flakelock.Finding
 	fresh    []freshInput // sources that the base lock does not have
+	steps    []step       // inputs that move to another revision
 }
 
 // freshInput is a locked source that came with the update.
 type freshInput struct {
-	name string // path from the root
-	ref  *flakelock.Ref
+	name     string // path from the root
+	ref      *flakelock.Ref
+	original *flakelock.Ref // what is asked for
 }
 
 // diffLock reads both sides of a lock file. The error says which side is broken.
@@ -40,6 +42,7 @@ func diffLock(path string, pair LockPair) (lockDiff, error) {
 		changes:  flakelock.Compare(before, after),
 		findings: flakelock.Inspect(before, after),
 		fresh:    freshInputs(before, after),
+		steps:    forwardSteps(before, after),
 	}, nil
 }
 
@@ -49,11 +52,11 @@ func diffLock(path string, pair LockPair) (lockDiff, error) {
 func freshInputs(before, after *flakelock.Lock) []freshInput {
 	known := map[string][]*flakelock.Ref{}
 	key := func(r *flakelock.Ref) string { return r.Type + " " + r.Rev + " " + r.NarHash }
-	eachNode(before, func(_ string, r *flakelock.Ref) { known[key(r)] = append(known[key(r)], r) })
+	eachNode(before, func(_ string, n *flakelock.Node) { known[key(n.Locked)] = append(known[key(n.Locked)], n.Locked) })
 	var fresh []freshInput
-	eachNode(after, func(name string, r *flakelock.Ref) {
-		if !slices.ContainsFunc(known[key(r)], r.Equal) {
-			fresh = append(fresh, freshInput{name, r})
+	eachNode(after, func(name string, n *flakelock.Node) {
+		if !slices.ContainsFunc(known[key(n.Locked)], n.Locked.Equal) {
+			fresh = append(fresh, freshInput{name, n.Locked, n.Original})
 		}
 	})
 	return fresh
@@ -61,7 +64,7 @@ func freshInputs(before, after *flakelock.Lock) []freshInput {
 
 // eachNode visits every locked node once, by the first path that reaches it, in
 // the order of paths level by level.
-func eachNode(l *flakelock.Lock, visit func(name string, r *flakelock.Ref)) {
+func eachNode(l *flakelock.Lock, visit func(name string, n *flakelock.Node)) {
 	type place struct {
 		node *flakelock.Node
 		name string
@@ -76,7 +79,7 @@ func eachNode(l *flakelock.Lock, visit func(name string, r *flakelock.Ref)) {
 			name := strings.TrimPrefix(queue[0].name+"/"+in.Name, "/")
 			queue = append(queue, place{in.Node, name})
 			if in.Node.Locked != nil {
-				visit(name, in.Node.Locked)
+				visit(name, in.Node)
 			}
 		}
 	}
@@ -142,7 +145,7 @@ func trustLine(r *flakelock.Ref) string {
 }
 
 // inputChanges makes the account of one lock ready to show.
-func inputChanges(d lockDiff, several bool) []InputChange {
+func inputChanges(d lockDiff, lineages map[string]Reading[Lineage], several bool) []InputChange {
 	var all []InputChange
 	for _, c := range d.changes {
 		ic := InputChange{Path: c.Input.String(), Kind: string(c.Kind)}
@@ -163,10 +166,23 @@ func inputChanges(d lockDiff, several bool) []InputChange {
 		}
 		if c.From != nil && c.To != nil {
 			ic.CompareURL = compareURL(c.From.Ref, c.To.Ref)
+			ic.Commits = commitsBetween(c.From.Ref, c.To.Ref, lineages)
 		}
 		all = append(all, ic)
 	}
 	return all
+}
+
+// commitsBetween is how many commits an update of one input brings; 0 where that
+// is not known.
+func commitsBetween(from, to *flakelock.Ref, lineages map[string]Reading[Lineage]) int {
+	if from == nil || to == nil || !sameSource(from, to) {
+		return 0
+	}
+	if l := lineages[stepKey(step{from: from, to: to})]; l.Known() && l.Value.Status == "ahead" {
+		return l.Value.Ahead
+	}
+	return 0
 }
 
 var hostAndPath = regexp.MustCompile(`^[A-Za-z0-9.-]{1,253}(/[A-Za-z0-9._~-]{1,100}){1,10}$`)

@@ -78,6 +78,8 @@ var nouns = map[string]string{
 	"locks":    "The lock files",
 	"required": "What branch protection requires",
 	"checks":   "The checks of the head commit",
+	"rules":    "The rulesets of the branch",
+	"approval": "The check suites of the head commit",
 }
 
 func because(err string) string {

@@ -14,6 +14,9 @@ const CheckRunName = "NixFleet / lock update"
 // something. It returns the checks to wait for.
 func (p *proof) required() []RequiredCheck {
 	c := begin("required", "At least one check is required", p.s.Required)
+	if c.Outcome != Unread && !p.s.Rules.Known() {
+		c = begin("required", c.Title, p.s.Rules)
+	}
 	defer func() { p.add(c) }()
 	var all []RequiredCheck
 	take := func(from string, checks []RequiredCheck) {
@@ -26,6 +29,9 @@ func (p *proof) required() []RequiredCheck {
 		}
 	}
 	take("branch protection", p.s.Required.Value)
+	for _, r := range p.s.Rules.Value {
+		take(strings.TrimSpace("ruleset "+plain(r.Ruleset, 100)), r.Checks)
+	}
 	take("policy", p.policy.Updates.RequiredChecks)
 	if c.Outcome == Unread {
 		return all
@@ -38,7 +44,7 @@ func (p *proof) required() []RequiredCheck {
 		}
 		c.Found = list(names) + "."
 	case p.policy.Updates.RequireChecks:
-		c.refuse("Neither branch protection nor the policy file requires a check.",
+		c.refuse("Neither branch protection, nor a ruleset, nor the policy requires a check.",
 			"Name the checks that must pass: updates: {required_checks: [{name: build, app: github-actions}]}. "+
 				"Or, to merge without any: updates: {require_checks: false}.")
 	default:
@@ -62,9 +68,13 @@ func (r RequiredCheck) String() string {
 	return r.Name
 }
 
-// from reports whether k was reported by the source that r asks for.
-func (r RequiredCheck) from(k Check) bool {
-	if r.AppID != 0 && k.AppID != r.AppID {
+// from reports whether k was reported by the source that r asks for. A status has
+// no App, but a creator: an App's own account counts as that App.
+func (p *proof) from(r RequiredCheck, k Check) bool {
+	switch {
+	case r.AppID != 0 && k.Kind == "status":
+		return k.Bot && k.App != "" && k.App == p.slugOf(r.AppID)
+	case r.AppID != 0 && k.AppID != r.AppID:
 		return false
 	}
 	return r.App == "" || k.App == r.App
@@ -103,7 +113,7 @@ func (p *proof) checks(required []RequiredCheck) {
 			c.Found += fmt.Sprintf(" %d of %d passed.", len(passed), len(required))
 		}
 		if strings.Contains(c.Found, neverReported) {
-			c.Remedy = "A check that is never reported may have another name, come from another app, or not run on this pull request."
+			c.Remedy = p.neverRan()
 		}
 	default:
 		c.Found = list(passed) + "."
@@ -116,28 +126,35 @@ const neverReported = "was never reported"
 // must both pass, as GitHub has it.
 func (p *proof) check(r RequiredCheck) (text string, outcome Outcome) {
 	var same []Check
-	reported, other := "", ""
+	kinds, other := map[string]bool{}, ""
 	for _, k := range p.s.Checks.Value {
 		if k.Name != r.Name || (p.s.OwnAppID != 0 && k.AppID == p.s.OwnAppID) {
 			continue
 		}
-		if r.from(k) {
-			reported = k.Kind
+		if p.from(r, k) {
+			kinds[k.Kind] = true
 		} else {
 			other = orElse(k.App, fmt.Sprintf("app %d", k.AppID))
 		}
 		same = append(same, k)
 	}
-	if reported == "" {
+	if len(kinds) == 0 {
 		if other != "" {
 			return fmt.Sprintf("%s %s, only by %s", r, neverReported, other), Waiting
 		}
 		return fmt.Sprintf("%s %s", r, neverReported), Waiting
 	}
 	text, outcome = fmt.Sprintf("%s passed", r), Passed
+	newest := map[string]bool{} // sources of which the newest run was judged
 	for _, k := range same {
-		if !r.from(k) && !slices.ContainsFunc(same, func(o Check) bool { return r.from(o) && o.Kind != k.Kind }) {
+		if !p.from(r, k) && (kinds[k.Kind] || len(kinds) == 0) {
 			continue // another source's check of the same kind stands beside, and does not count
+		}
+		source := fmt.Sprintf("%s %d %s", k.Kind, k.AppID, k.App)
+		older := newest[source]
+		newest[source] = true
+		if older && k.replaced() {
+			continue
 		}
 		word, o := k.outcome()
 		if o == Refused || (o == Waiting && outcome == Passed) {
@@ -145,6 +162,13 @@ func (p *proof) check(r RequiredCheck) (text string, outcome Outcome) {
 		}
 	}
 	return text, outcome
+}
+
+// replaced reports whether a newer run of the same name in another suite may stand
+// for k: it never came to a result of its own. Workflows that several events start
+// cancel each other like this. A failure is not replaced but by running it again.
+func (k Check) replaced() bool {
+	return k.State == "completed" && (k.Conclusion == "cancelled" || k.Conclusion == "stale")
 }
 
 // outcome is a check's result in words. What is not known to pass does not.

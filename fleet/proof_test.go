@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // condition judges a bent snapshot and returns one condition of it.
@@ -239,23 +242,31 @@ func TestChecks(t *testing.T) {
 	other := Check{Name: "build", Kind: "run", AppID: 5, App: "evil-ci", State: "completed", Conclusion: "success"}
 	byID := require(RequiredCheck{Name: "build", AppID: 15368})
 	runProof(t, "checks", map[string]proofCase{
-		"success":                 {bendChecks(run("build", "success")), Passed, "build of github-actions passed.", ""},
-		"neutral":                 {bendChecks(run("build", "neutral")), Passed, "", ""},
-		"skipped":                 {bendChecks(run("build", "skipped")), Passed, "", ""},
-		"failure":                 {bendChecks(run("build", "failure")), Refused, "build of github-actions failed.", ""},
-		"cancelled":               {bendChecks(run("build", "cancelled")), Refused, "was cancelled", ""},
-		"timed out":               {bendChecks(run("build", "timed_out")), Refused, "timed out", ""},
-		"action required":         {bendChecks(run("build", "action_required")), Refused, "waits for somebody", ""},
-		"stale":                   {bendChecks(run("build", "stale")), Refused, `ended with "stale"`, ""},
-		"a word nobody knows":     {bendChecks(run("build", "excellent")), Refused, `ended with "excellent"`, ""},
-		"no word at all":          {bendChecks(run("build", "")), Refused, `ended with ""`, ""},
-		"running":                 {bendChecks(queued), Waiting, "build of github-actions is in progress.", ""},
-		"never reported":          {bendChecks(run("other", "success")), Waiting, "build of github-actions was never reported.", "another name"},
-		"of another name's case":  {bendChecks(run("Build", "success")), Waiting, "never reported", ""},
-		"of another app":          {bendChecks(other), Waiting, "was never reported, only by evil-ci", ""},
-		"of another app, by id":   {all(byID, bendChecks(other)), Waiting, "build of app 15368 was never reported, only by evil-ci", ""},
-		"of the right app, by id": {all(byID, bendChecks(run("build", "success"))), Passed, "", ""},
-		"of our own app only":     {all(require(RequiredCheck{Name: "build"}), bendChecks(ours)), Waiting, "never reported", ""},
+		"success":                           {bendChecks(run("build", "success")), Passed, "build of github-actions passed.", ""},
+		"neutral":                           {bendChecks(run("build", "neutral")), Passed, "", ""},
+		"skipped":                           {bendChecks(run("build", "skipped")), Passed, "", ""},
+		"failure":                           {bendChecks(run("build", "failure")), Refused, "build of github-actions failed.", ""},
+		"cancelled":                         {bendChecks(run("build", "cancelled")), Refused, "was cancelled", ""},
+		"timed out":                         {bendChecks(run("build", "timed_out")), Refused, "timed out", ""},
+		"action required":                   {bendChecks(run("build", "action_required")), Refused, "waits for somebody", ""},
+		"stale":                             {bendChecks(run("build", "stale")), Refused, `ended with "stale"`, ""},
+		"a word nobody knows":               {bendChecks(run("build", "excellent")), Refused, `ended with "excellent"`, ""},
+		"no word at all":                    {bendChecks(run("build", "")), Refused, `ended with ""`, ""},
+		"running":                           {bendChecks(queued), Waiting, "build of github-actions is in progress.", ""},
+		"never reported":                    {bendChecks(run("other", "success")), Waiting, "build of github-actions was never reported.", "Close and open it again."},
+		"never reported, to others":         {all(bendPull(func(p *Pull) { p.Author.ID = 7 }), bendChecks()), Waiting, "was never reported.", "another name"},
+		"of two suites, one fails":          {bendChecks(run("build", "success"), run("build", "failure")), Refused, "failed", ""},
+		"of two suites, one runs":           {bendChecks(run("build", "success"), queued), Waiting, "is in progress", ""},
+		"of two suites, the old cancelled":  {bendChecks(run("build", "success"), run("build", "cancelled")), Passed, "", ""},
+		"of two suites, the new cancelled":  {bendChecks(run("build", "cancelled"), run("build", "success")), Refused, "was cancelled", ""},
+		"a status of the right app, by id":  {all(byID, bendChecks(Check{Name: "build", Kind: "status", App: "github-actions", Bot: true, State: "completed", Conclusion: "success"})), Passed, "", ""},
+		"a status of a person of that name": {all(byID, bendChecks(status("build", "github-actions", "success"))), Waiting, "only by github-actions", ""},
+		"a ruleset asks for more":           {rules(BranchRule{Type: "required_status_checks", Ruleset: "1 of acme/fleet", Checks: []RequiredCheck{{Name: "lint", AppID: 4}}}), Waiting, "lint of app 4 was never reported.", ""},
+		"of another name's case":            {bendChecks(run("Build", "success")), Waiting, "never reported", ""},
+		"of another app":                    {bendChecks(other), Waiting, "was never reported, only by evil-ci", ""},
+		"of another app, by id":             {all(byID, bendChecks(other)), Waiting, "build of app 15368 was never reported, only by evil-ci", ""},
+		"of the right app, by id":           {all(byID, bendChecks(run("build", "success"))), Passed, "", ""},
+		"of our own app only":               {all(require(RequiredCheck{Name: "build"}), bendChecks(ours)), Waiting, "never reported", ""},
 		"of two apps, other fails": {bendChecks(run("build", "success"), Check{Name: "build", Kind: "run", AppID: 5, App: "evil-ci", State: "completed", Conclusion: "failure"}),
 			Passed, "", ""},
 		"of any app, one fails":             {all(require(RequiredCheck{Name: "build"}), bendChecks(run("build", "success"), Check{Name: "build", Kind: "run", AppID: 5, State: "completed", Conclusion: "failure"})), Refused, "build failed", ""},
@@ -272,10 +283,101 @@ func TestChecks(t *testing.T) {
 	runProof(t, "required", map[string]proofCase{
 		"by policy":                {bend(func(*Snapshot) {}), Passed, "build (policy).", ""},
 		"by both":                  {bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: "lint"}} }), Passed, "lint (branch protection), build (policy).", ""},
-		"by nobody":                {require(), Refused, "Neither branch protection nor the policy file requires a check.", "require_checks: false"},
+		"by nobody":                {require(), Refused, "Neither branch protection, nor a ruleset, nor the policy requires a check.", "require_checks: false"},
 		"by nobody but ourselves":  {all(require(), bend(func(s *Snapshot) { s.Required.Value = []RequiredCheck{{Name: CheckRunName}} })), Refused, "Neither", ""},
 		"by nobody, as policy has": {bendPolicy(func(p *Policy) { p.Updates.RequiredChecks, p.Updates.RequireChecks = nil, false }), Off, "require_checks: false", ""},
 	})
+}
+
+func TestRulesets(t *testing.T) {
+	t.Parallel()
+	in := "3 of acme/fleet"
+	runProof(t, "rules", map[string]proofCase{
+		"none":                         {rules(), Passed, "No ruleset is in force.", ""},
+		"a merge queue":                {rules(BranchRule{Type: "deletion"}, BranchRule{Type: "merge_queue", Ruleset: in}), Refused, "The ruleset 3 of acme/fleet asks for a merge queue", "Take the merge queue off"},
+		"that we meet":                 {rules(BranchRule{Type: "non_fast_forward"}, BranchRule{Type: "deletion"}), Passed, "In force: deletion, non_fast_forward.", ""},
+		"that nobody knows":            {rules(BranchRule{Type: "moon_phase"}, BranchRule{Type: "deletion"}), Passed, "GitHub itself judges moon_phase when it is asked to merge.", ""},
+		"reviews":                      {rules(BranchRule{Type: "pull_request", Reviews: 2}), Passed, "pull_request (2 approving reviews)", ""},
+		"a method that policy has":     {rules(BranchRule{Type: "pull_request", Methods: []string{"squash"}}), Passed, "In force: pull_request.", ""},
+		"a method that policy has not": {rules(BranchRule{Type: "pull_request", Ruleset: in, Methods: []string{"rebase"}}), Refused, "allows only rebase, and policy says squash", "updates.auto_merge.method to rebase"},
+		"a linear history, squashed":   {rules(BranchRule{Type: "required_linear_history"}), Passed, "", ""},
+		"a linear history, merged": {all(rules(BranchRule{Type: "required_linear_history"}), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Method = "merge" })),
+			Refused, "linear history", "squash or rebase"},
+	})
+}
+
+func TestWorkflowsThatWaitForApproval(t *testing.T) {
+	t.Parallel()
+	runProof(t, "approval", map[string]proofCase{
+		"none":           {suites(), Passed, "None does.", ""},
+		"one of Actions": {suites(CheckSuite{AppID: 15368, App: "github-actions", Status: "completed", Conclusion: "action_required"}), Waiting, "Workflows of github-actions wait", "Approve workflows to run"},
+		"a ghost":        {suites(CheckSuite{AppID: 4, App: "codecov", Status: "queued"}), Passed, "", ""},
+		"our own":        {suites(CheckSuite{AppID: 99, App: "nixfleet", Conclusion: "action_required"}), Passed, "", ""},
+	})
+}
+
+func TestLineagesToRead(t *testing.T) {
+	t.Parallel()
+	n := after()
+	n["hm"] = gh("nix-community", "home-manager", newRev2, newDate).with("original", attrs{"type": "github", "owner": "nix-community", "repo": "home-manager", "ref": "release/25.05"}).
+		with("inputs", attrs{"nixpkgs": []string{"nixpkgs"}, "utils": "utils"})
+	n["wlroots"] = n["wlroots"].locked("rev", newRev)
+	want := []string{
+		"nix-community/home-manager@release/25.05..." + newRev2,
+		"NixOS/nixpkgs@..." + newRev,
+		"nix-community/home-manager@" + oldRev + "..." + newRev2,
+		"NixOS/nixpkgs@" + oldRev + "..." + newRev,
+	}
+	if diff := cmp.Diff(want, LineagesToRead(lockOf(t, before()), lockOf(t, n))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := LineagesToRead([]byte("{"), nil); got != nil {
+		t.Errorf("a broken lock asks for %v", got)
+	}
+}
+
+// An input that is merely re-pointed to an older node of the same lock brings no new
+// revision, and still goes back.
+func TestAnInputThatIsRepointedBackwardsIsSeen(t *testing.T) {
+	t.Parallel()
+	old := before()
+	old["root"] = node{"inputs": attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": "wlroots", "utils": "newer"}}
+	old["newer"] = gh("numtide", "flake-utils", newRev, newDate)
+	n := before()
+	n["root"] = node{"inputs": attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": "wlroots", "utils": "utils"}}
+	key := "numtide/flake-utils@" + newRev + "..." + oldRev
+	if got := LineagesToRead(lockOf(t, old), lockOf(t, n)); !slices.Contains(got, key) {
+		t.Errorf("asks for %v, want %s among them", got, key)
+	}
+}
+
+func TestASimulationWithoutChangesIsTheDecision(t *testing.T) {
+	t.Parallel()
+	no, yes := false, true
+	s := goodSnapshot(t)
+	if diff := cmp.Diff(Decide(s, noon), Simulate(s, WhatIf{}, noon)); diff != "" {
+		t.Errorf("(-decided +simulated):\n%s", diff)
+	}
+	for name, c := range map[string]struct {
+		suppose WhatIf
+		want    UpdateState
+	}{
+		"a check fails":      {WhatIf{Checks: map[string]string{"build": "failure"}}, UpdateFailing},
+		"a check is missing": {WhatIf{Checks: map[string]string{"build": "missing"}}, UpdateChecks},
+		"a conflict":         {WhatIf{Mergeable: &no}, UpdateConflict},
+		"a hold":             {WhatIf{Hold: &yes}, UpdateReady},
+		"a label":            {WhatIf{Labels: []string{HoldLabel}}, UpdateReady},
+		"an hour earlier":    {WhatIf{At: noon.Add(-90 * time.Minute)}, UpdateHolding},
+		"a person asks":      {WhatIf{Hold: &yes, Merge: true}, UpdateMerging},
+	} {
+		if v := Simulate(s, c.suppose, noon); v.State != c.want {
+			t.Errorf("%s: %s %q, want %s", name, v.State, v.Headline, c.want)
+		}
+	}
+	bendChecks()(t, &s)
+	if v := Simulate(s, WhatIf{Checks: map[string]string{"build": "success"}}, noon); v.State != UpdateMerging {
+		t.Errorf("with the check that is missing: %s %q", v.State, v.Headline)
+	}
 }
 
 func TestDurationsReadWell(t *testing.T) {

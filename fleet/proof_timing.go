@@ -58,13 +58,6 @@ func roundUp(t time.Time) time.Time {
 // passed over in silence.
 func (p *proof) settings() {
 	u, d := p.policy.Updates, p.policy.Deploy
-	if u.AutoMerge.MinInputAge > 0 {
-		c := begin("input_age", "New revisions are old enough", p.s.Policy)
-		c.Soft = true
-		c.refuse(fmt.Sprintf("Policy asks for an age of %s; this version of NixFleet does not measure it yet.", duration(u.AutoMerge.MinInputAge)),
-			"Merge & Deploy, or set updates.auto_merge.min_input_age to 0h.")
-		p.add(c)
-	}
 	c := begin("settings", "Every setting of the policy can be honoured", p.s.Policy)
 	c.Soft = true
 	var unfit, later []string

@@ -113,13 +113,14 @@ type RequiredCheck struct {
 	From  string `json:"from,omitempty"` // "branch protection", "ruleset" or "policy"
 }
 
-// Check is one check run or commit status at the head SHA, newest of its name
-// and source.
+// Check is one check run or commit status at the head SHA: the newest of its name,
+// source and suite. Newer ones come first.
 type Check struct {
 	Name       string
 	Kind       string // "run" or "status"
 	AppID      int64  // 0 where unknown
 	App        string // slug; for statuses the creator's login
+	Bot        bool   // of statuses: the creator is an App's own account
 	State      string // queued, in_progress, completed; statuses: pending or completed
 	Conclusion string // success, failure, neutral, skipped, cancelled, timed_out, action_required, stale, error
 	URL        string

@@ -51,6 +51,7 @@ type InputChange struct {
 	ToRev      string    `json:"to_rev,omitempty"`
 	FromDate   time.Time `json:"from_date,omitzero"`
 	ToDate     time.Time `json:"to_date,omitzero"`
+	Commits    int       `json:"commits,omitempty"`     // between the two; 0 where not known
 	CompareURL string    `json:"compare_url,omitempty"` // for forges that have such a page
 }
 

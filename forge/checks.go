@@ -26,10 +26,15 @@ type runPayload struct {
 	HTMLURL     string    `json:"html_url"`
 	StartedAt   time.Time `json:"started_at"`
 	CompletedAt time.Time `json:"completed_at"`
-	App         struct {
-		ID   int64  `json:"id"`
-		Slug string `json:"slug"`
-	} `json:"app"`
+	Suite       struct {
+		ID int64 `json:"id"`
+	} `json:"check_suite"`
+	App appPayload `json:"app"`
+}
+
+type appPayload struct {
+	ID   int64  `json:"id"`
+	Slug string `json:"slug"`
 }
 
 func (r runPayload) domain() fleet.Check {
@@ -52,7 +57,7 @@ type statusPayload struct {
 func (s statusPayload) domain() fleet.Check {
 	c := fleet.Check{
 		Name: s.Context, Kind: "status", App: strings.TrimSuffix(s.Creator.Login, "[bot]"),
-		State: "completed", Conclusion: s.State, URL: s.TargetURL, At: s.UpdatedAt,
+		State: "completed", Conclusion: s.State, URL: s.TargetURL, At: s.UpdatedAt, Bot: s.Creator.Type == "Bot",
 	}
 	if s.State == "pending" {
 		c.State, c.Conclusion = "pending", ""
@@ -72,18 +77,18 @@ func (l *look) readChecks(ctx context.Context) {
 	l.s.Checks = reading(l, source, newestChecks(runs, statuses), err)
 }
 
-// newestChecks keeps the newest report of each name and source. Of one App there
-// can be several runs of a name, as each workflow event opens a suite of its own;
-// GitHub, too, goes by the newest.
+// newestChecks keeps the newest report of each name, source and suite, newest
+// first. Of one App there can be several runs of a name, as each workflow event
+// opens a suite of its own: none may hide what another one found.
 func newestChecks(runs []runPayload, statuses []statusPayload) []fleet.Check {
 	type key struct {
 		kind, name, app string
-		id              int64
+		id, suite       int64
 	}
 	seen := map[key]bool{}
 	var list []fleet.Check
-	add := func(c fleet.Check) {
-		k := key{c.Kind, c.Name, c.App, c.AppID}
+	add := func(c fleet.Check, suite int64) {
+		k := key{c.Kind, c.Name, c.App, c.AppID, suite}
 		if !seen[k] {
 			seen[k] = true
 			list = append(list, c)
@@ -91,13 +96,47 @@ func newestChecks(runs []runPayload, statuses []statusPayload) []fleet.Check {
 	}
 	slices.SortFunc(runs, func(a, b runPayload) int { return cmp.Compare(b.ID, a.ID) })
 	for _, r := range runs {
-		add(r.domain())
+		add(r.domain(), r.Suite.ID)
 	}
 	slices.SortFunc(statuses, func(a, b statusPayload) int { return cmp.Compare(b.ID, a.ID) })
 	for _, s := range statuses {
-		add(s.domain())
+		add(s.domain(), 0)
 	}
 	return list
+}
+
+// readSuites reads the check suites of the head commit. They are not judged; see
+// fleet.CheckSuite.
+func (l *look) readSuites(ctx context.Context) {
+	sha := l.s.Pull.Value.HeadSHA
+	op := fmt.Sprintf("list check suites of %.7s", sha)
+	var list []fleet.CheckSuite
+	path, err := repoPath(l.repo, "/commits/"+sha+"/check-suites")
+	if err == nil {
+		list, err = suites(ctx, l.client, op, path)
+	}
+	l.s.Suites = reading(l, fmt.Sprintf("GET /repos/%s/commits/%.7s/check-suites", l.repo.FullName(), sha), list, err)
+}
+
+func suites(ctx context.Context, c *client, op, path string) ([]fleet.CheckSuite, error) {
+	lists, err := pages[struct {
+		Suites []struct {
+			Status     string     `json:"status"`
+			Conclusion string     `json:"conclusion"`
+			Runs       int        `json:"latest_check_runs_count"`
+			App        appPayload `json:"app"`
+		} `json:"check_suites"`
+	}](ctx, c, op, path, checkPages)
+	if err != nil {
+		return nil, err
+	}
+	all := []fleet.CheckSuite{}
+	for _, list := range lists {
+		for _, s := range list.Suites {
+			all = append(all, fleet.CheckSuite{AppID: s.App.ID, App: s.App.Slug, Status: s.Status, Conclusion: s.Conclusion, Runs: s.Runs})
+		}
+	}
+	return all, nil
 }
 
 // runs lists the check runs of a commit, of one name where that is given. Suites

@@ -48,10 +48,10 @@ func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int, kept 
 	l := &look{client: c, repo: repo, kept: kept, s: fleet.Snapshot{Repo: repo, Number: number, OwnAppID: f.config.AppID}}
 	l.readPull(ctx)
 	if l.fatal == nil && l.s.Pull.Known() {
-		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readChecks)
+		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readRules, l.readChecks, l.readSuites)
 		l.pinFiles()
 		l.stage(ctx, l.readAuthors, l.readModes, l.readLocks)
-		l.stage(ctx, l.readCommits)
+		l.stage(ctx, l.readCommits, l.readLineages)
 	}
 	if ctx.Err() != nil {
 		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), context.Cause(ctx))
@@ -198,23 +198,25 @@ func (l *look) readAuthors(ctx context.Context) {
 	if !l.s.Policy.Known() {
 		return
 	}
-	actors, err := l.actors(ctx, l.s.Policy.Value.Updates.Authors)
-	l.s.Authors = reading(l, "GET /users/{login}", actors, err)
+	known, unknown := map[string]fleet.Actor{}, []string{}
+	for _, login := range l.s.Policy.Value.Updates.Authors {
+		if a, ok := l.kept.Authors[login]; ok {
+			known[login] = a // a name is resolved once: whoever bears it later is somebody else
+		} else {
+			unknown = append(unknown, login)
+		}
+	}
+	source := "accounts"
+	if len(unknown) > 0 {
+		source = "GET /users/{login}"
+	}
+	actors, err := l.actors(ctx, unknown)
+	maps.Copy(known, actors)
+	l.s.Authors = reading(l, source, known, err)
 }
 
 func (l *look) readCommits(ctx context.Context) {
-	wanted := map[string]bool{}
-	for _, lock := range l.s.Locks {
-		if lock.Known() {
-			for _, key := range fleet.CommitsToRead(lock.Value.Base, lock.Value.Head) {
-				wanted[key] = true
-			}
-		}
-	}
-	keys := make([]string, 0, len(wanted))
-	for key := range maps.Keys(wanted) {
-		keys = append(keys, key)
-	}
+	keys := l.ofLocks(fleet.CommitsToRead)
 	l.s.Commits = each(l, keys, func(key string) fleet.Reading[fleet.CommitFacts] {
 		facts, source, err := l.commit(ctx, key)
 		return reading(l, source, facts, err)

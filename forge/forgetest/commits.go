@@ -187,6 +187,9 @@ func (s *Server) compareLinks(r *repository, basehead string) obj {
 // resolveAcross also understands "owner:branch" of a fork.
 func (s *Server) resolveAcross(r *repository, ref string) (string, bool) {
 	owner, branch, ok := strings.Cut(ref, ":")
+	if ref == "HEAD" {
+		return r.git.resolve(r.defaultBranch)
+	}
 	if !ok {
 		return r.git.resolve(ref)
 	}

@@ -1,0 +1,51 @@
+package db
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// SeeInputs returns when any lock first showed us each revision of an input, which
+// is now for those that none had. Keys are the input's address and its revision,
+// joined by an @, as [fleet.InputsToSee] makes them.
+func (d *DB) SeeInputs(ctx context.Context, keys []string, now time.Time) (map[string]time.Time, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	keys = slices.Compact(slices.Sorted(slices.Values(keys))) // in one order, so that two looks never wait for each other
+	var inputs, revs []string
+	for _, key := range keys {
+		at := strings.LastIndex(key, "@")
+		if at < 0 {
+			return nil, fmt.Errorf("see inputs: %q names no revision", key)
+		}
+		inputs, revs = append(inputs, key[:at]), append(revs, key[at+1:])
+	}
+	type row struct {
+		Input  string
+		Rev    string
+		SeenAt time.Time
+	}
+	_, err := d.pool.Exec(ctx, `
+		insert into input_sightings (input, rev, seen_at)
+		select input, rev, @now from unnest(@inputs::text[], @revs::text[]) as k (input, rev)
+		on conflict do nothing`, args{"inputs": inputs, "revs": revs, "now": now})
+	if err != nil {
+		return nil, fmt.Errorf("see inputs: %w", err)
+	}
+	rows, err := all[row](ctx, d.pool, `
+		select s.input, s.rev, s.seen_at from input_sightings s
+		join unnest(@inputs::text[], @revs::text[]) as k (input, rev) using (input, rev)`,
+		args{"inputs": inputs, "revs": revs})
+	if err != nil {
+		return nil, fmt.Errorf("see inputs: %w", err)
+	}
+	seen := make(map[string]time.Time, len(rows))
+	for _, r := range rows {
+		seen[r.Input+"@"+r.Rev] = r.SeenAt
+	}
+	return seen, nil
+}
