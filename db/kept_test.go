@@ -63,3 +63,24 @@ func TestSettingsAreStoredWithWhoMadeThem(t *testing.T) {
 	equal(t, "settings", read(), &db.PolicySettings{Policy: "version: 1\n", ChangedBy: "alice", ChangedAt: t0})
 	equal(t, "changes in the history", w.count(`select count(*) from history where kind = 'settings.changed' and actor = 'alice'`), 1)
 }
+
+func TestWhatIsRecordedCanBeAskedOfAnyHead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	c := w.claim(1)
+	old, err := w.d.SeeHead(t.Context(), c.Update.ID, "aaa", t0)
+	must(t, err)
+	_, err = w.d.SeeHead(t.Context(), c.Update.ID, "bbb", t0.Add(time.Hour))
+	must(t, err)
+	must(t, w.d.SaveVerdict(t.Context(), c, verdict(fleet.UpdateChecks, "bbb"), t0))
+	for sha, want := range map[string]time.Time{"aaa": old, "bbb": t0.Add(time.Hour), "ccc": {}} {
+		got, err := w.d.RecordedOf(t.Context(), c.Update.ID, sha)
+		must(t, err)
+		if !got.HeadSeen.Equal(want) || got.FirstSeen.IsZero() {
+			t.Errorf("head %s: %+v, expected it seen %s", sha, got, want)
+		}
+	}
+	if _, err := w.d.RecordedOf(t.Context(), 404, "aaa"); err == nil {
+		t.Error("an update that is none has a record")
+	}
+}

@@ -84,15 +84,15 @@ func (r updateRow) update() fleet.Update {
 	}
 }
 
-func (r updateRow) claim() UpdateClaim {
-	return UpdateClaim{
-		Update: r.update(),
-		Recorded: fleet.Recorded{
-			FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, ChecksPassed: r.ChecksPassed,
-			Request: r.Request, Hold: r.Hold, RunningRollout: r.RunningRollout, Refusal: r.Refusal,
-		},
-		Attempt: r.Attempt, fence: r.Fence, wake: r.Wake,
+func (r updateRow) recorded() fleet.Recorded {
+	return fleet.Recorded{
+		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, ChecksPassed: r.ChecksPassed,
+		Request: r.Request, Hold: r.Hold, RunningRollout: r.RunningRollout, Refusal: r.Refusal,
 	}
+}
+
+func (r updateRow) claim() UpdateClaim {
+	return UpdateClaim{Update: r.update(), Recorded: r.recorded(), Attempt: r.Attempt, fence: r.Fence, wake: r.Wake}
 }
 
 // ClaimUpdates hands out up to n updates that are due and whose repository we may
@@ -149,6 +149,30 @@ func (d *DB) SeeHead(ctx context.Context, updateID int64, sha string, now time.T
 		return time.Time{}, fmt.Errorf("see head of update %d: %w", updateID, err)
 	}
 	return seen, nil
+}
+
+// RecordedOf is what a claim of the update would know, were sha its head: for those
+// who only ask what a look would find. It records nothing, so the times of a head
+// that no look has seen are zero.
+func (d *DB) RecordedOf(ctx context.Context, id int64, sha string) (fleet.Recorded, error) {
+	r, err := one[updateRow](ctx, d.pool, `select `+updateColumns+` from updates u `+updateJoins+` where u.id = @id`, args{"id": id})
+	if err != nil {
+		return fleet.Recorded{}, fmt.Errorf("read what is recorded of update %d: %w", id, err)
+	}
+	if r.HeadSHA == sha {
+		return r.recorded(), nil
+	}
+	type sighting struct{ SeenAt, ChecksPassed time.Time }
+	seen, err := all[sighting](ctx, d.pool, `select seen_at, checks_passed from head_sightings where update_id = @id and sha = @sha`,
+		args{"id": id, "sha": sha})
+	if err != nil {
+		return fleet.Recorded{}, fmt.Errorf("read what is recorded of update %d: %w", id, err)
+	}
+	r.HeadSeen, r.ChecksPassed = time.Time{}, time.Time{}
+	for _, s := range seen {
+		r.HeadSeen, r.ChecksPassed = s.SeenAt, s.ChecksPassed
+	}
+	return r.recorded(), nil
 }
 
 // Update reads one update.
