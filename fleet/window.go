@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -10,6 +11,10 @@ import (
 type weekPoint struct {
 	day          time.Weekday
 	hour, minute int
+}
+
+func (p weekPoint) before(q weekPoint) bool {
+	return cmp.Or(cmp.Compare(p.day, q.day), cmp.Compare(p.hour, q.hour), cmp.Compare(p.minute, q.minute)) < 0
 }
 
 var weekdays = map[string]time.Weekday{
@@ -70,9 +75,26 @@ func (f Freeze) Validate() error {
 	return err
 }
 
-// onDate is p in the week that begins with the given Sunday.
-func (w window) onDate(sunday time.Time, p weekPoint) time.Time {
-	return time.Date(sunday.Year(), sunday.Month(), sunday.Day()+int(p.day), p.hour, p.minute, 0, 0, w.zone)
+// onDate is p in the week that begins with the given Sunday, a calendar day. A time
+// of day that a change of the clocks skips is the moment of that change. One that
+// comes twice is the first for the beginning of a window and the last for its end,
+// so that a window is never shorter than it reads.
+func (w window) onDate(sunday time.Time, p weekPoint, last bool) time.Time {
+	wall := time.Date(sunday.Year(), sunday.Month(), sunday.Day()+int(p.day), p.hour, p.minute, 0, 0, time.UTC)
+	offset := func(t time.Time) time.Duration {
+		_, seconds := t.In(w.zone).Zone()
+		return time.Duration(seconds) * time.Second
+	}
+	before, after := wall.Add(-offset(wall.AddDate(0, 0, -1))), wall.Add(-offset(wall.AddDate(0, 0, 1)))
+	shows := func(t time.Time) bool { return t.Add(offset(t)).Equal(wall) }
+	switch {
+	case shows(before) && (!last || !shows(after)):
+		return before
+	case shows(after):
+		return after
+	}
+	_, change := after.In(w.zone).ZoneBounds()
+	return change
 }
 
 // at reports whether t lies in the window, and when that changes next. Weeks are
@@ -80,12 +102,16 @@ func (w window) onDate(sunday time.Time, p weekPoint) time.Time {
 // changes of daylight saving time.
 func (w window) at(t time.Time) (inside bool, until time.Time) {
 	local := t.In(w.zone)
-	sunday := time.Date(local.Year(), local.Month(), local.Day()-int(local.Weekday()), 0, 0, 0, 0, w.zone)
+	sunday := time.Date(local.Year(), local.Month(), local.Day()-int(local.Weekday()), 0, 0, 0, 0, time.UTC)
+	endsNextWeek := 0
+	if w.to.before(w.from) {
+		endsNextWeek = 7
+	}
 	for week := -1; week <= 1; week++ {
-		start := w.onDate(sunday.AddDate(0, 0, 7*week), w.from)
-		end := w.onDate(sunday.AddDate(0, 0, 7*week), w.to)
+		of := sunday.AddDate(0, 0, 7*week)
+		start, end := w.onDate(of, w.from, false), w.onDate(of.AddDate(0, 0, endsNextWeek), w.to, true)
 		if !end.After(start) {
-			end = w.onDate(sunday.AddDate(0, 0, 7*(week+1)), w.to)
+			continue // the clocks skip all of it
 		}
 		if t.Before(start) {
 			return false, start
@@ -94,7 +120,7 @@ func (w window) at(t time.Time) (inside bool, until time.Time) {
 			return true, end
 		}
 	}
-	return false, w.onDate(sunday.AddDate(0, 0, 14), w.from)
+	return false, w.onDate(sunday.AddDate(0, 0, 14), w.from, false)
 }
 
 // frozen finds a window of all that contains t, and when it ends. An error means

@@ -42,6 +42,77 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// What the clocks show on the days on which they change: 2026 in Europe/Vienna (29
+// March 2:00 to 3:00, 25 October 3:00 to 2:00), America/New_York (8 March, 1
+// November), Australia/Adelaide (UTC+9:30 and +10:30; 5 April, 4 October), Lord Howe
+// (by half an hour) and Havana (at midnight).
+func TestWindowsOnTheDaysWhenTheClocksChange(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct {
+		zone, from, to string
+		starts, ends   string // the occurrence of the week
+	}{
+		"Vienna, starts in the hour that is skipped":  {"Europe/Vienna", "Sun 02:30", "Sun 06:00", "2026-03-29T01:00:00Z", "2026-03-29T04:00:00Z"},
+		"Vienna, ends in the hour that is skipped":    {"Europe/Vienna", "Sat 20:00", "Sun 02:30", "2026-03-28T19:00:00Z", "2026-03-29T01:00:00Z"},
+		"Vienna, as the hour that is skipped begins":  {"Europe/Vienna", "Sun 02:00", "Sun 03:00", "2026-04-05T00:00:00Z", "2026-04-05T01:00:00Z"},
+		"Vienna, around the hour that is skipped":     {"Europe/Vienna", "Sun 01:00", "Sun 04:00", "2026-03-29T00:00:00Z", "2026-03-29T02:00:00Z"},
+		"Vienna, starts in the hour that comes twice": {"Europe/Vienna", "Sun 02:30", "Sun 06:00", "2026-10-25T00:30:00Z", "2026-10-25T05:00:00Z"},
+		"Vienna, ends in the hour that comes twice":   {"Europe/Vienna", "Sat 20:00", "Sun 02:30", "2026-10-24T18:00:00Z", "2026-10-25T01:30:00Z"},
+		"Vienna, inside the hour that comes twice":    {"Europe/Vienna", "Sun 02:15", "Sun 02:45", "2026-10-25T00:15:00Z", "2026-10-25T01:45:00Z"},
+		"Vienna, from Sunday back to Sunday":          {"Europe/Vienna", "Sun 04:00", "Sun 01:00", "2026-03-22T03:00:00Z", "2026-03-29T00:00:00Z"},
+		"New York, over the skipped hour":             {"America/New_York", "Sat 22:00", "Mon 06:00", "2026-03-08T03:00:00Z", "2026-03-09T10:00:00Z"},
+		"New York, starts in the skipped hour":        {"America/New_York", "Sun 02:01", "Sun 05:00", "2026-03-08T07:00:00Z", "2026-03-08T09:00:00Z"},
+		"New York, over the repeated hour":            {"America/New_York", "Sat 22:00", "Mon 06:00", "2026-11-01T02:00:00Z", "2026-11-02T11:00:00Z"},
+		"New York, ends in the repeated hour":         {"America/New_York", "Fri 18:00", "Sun 01:30", "2026-10-30T22:00:00Z", "2026-11-01T06:30:00Z"},
+		"Adelaide, summer time ends":                  {"Australia/Adelaide", "Fri 18:00", "Mon 06:00", "2026-04-03T07:30:00Z", "2026-04-05T20:30:00Z"},
+		"Adelaide, ends in the repeated hour":         {"Australia/Adelaide", "Fri 18:00", "Sun 02:30", "2026-04-03T07:30:00Z", "2026-04-04T17:00:00Z"},
+		"Adelaide, starts in the skipped hour":        {"Australia/Adelaide", "Sun 02:30", "Sun 06:00", "2026-10-03T16:30:00Z", "2026-10-03T19:30:00Z"},
+		"Kolkata, never changes":                      {"Asia/Kolkata", "Fri 18:00", "Mon 06:00", "2026-03-27T12:30:00Z", "2026-03-30T00:30:00Z"},
+		"Lord Howe, half an hour is skipped":          {"Australia/Lord_Howe", "Sun 02:15", "Sun 04:00", "2026-10-03T15:30:00Z", "2026-10-03T17:00:00Z"},
+		"Havana, the day has no midnight":             {"America/Havana", "Sun 00:00", "Sun 06:00", "2026-03-08T05:00:00Z", "2026-03-08T10:00:00Z"},
+		"Kathmandu, UTC and three quarters":           {"Asia/Kathmandu", "Sun 00:00", "Mon 00:00", "2026-03-07T18:15:00Z", "2026-03-08T18:15:00Z"},
+	}
+	for name, c := range cases {
+		w, err := Freeze{From: c.from, To: c.to, TZ: c.zone}.parse()
+		if err != nil {
+			t.Fatal(err)
+		}
+		starts, _ := time.Parse(time.RFC3339, c.starts)
+		ends, _ := time.Parse(time.RFC3339, c.ends)
+		for _, at := range []struct {
+			moment time.Time
+			inside bool
+			until  time.Time
+		}{
+			{starts.Add(-time.Second), false, starts},
+			{starts, true, ends},
+			{ends.Add(-time.Second), true, ends},
+		} {
+			if inside, until := w.at(at.moment); inside != at.inside || !until.Equal(at.until) {
+				t.Errorf("%s: at %s inside %v until %s, expected %v until %s", name, utc(at.moment), inside, utc(until), at.inside, utc(at.until))
+			}
+		}
+		if inside, until := w.at(ends); inside || !until.After(ends) {
+			t.Errorf("%s: at its end %s inside %v until %s", name, utc(ends), inside, utc(until))
+		}
+	}
+}
+
+// A window that the clocks skip altogether is none in that week.
+func TestAWindowThatTheClocksSkip(t *testing.T) {
+	t.Parallel()
+	w, err := Freeze{From: "Sun 02:10", To: "Sun 02:50", TZ: "Europe/Vienna"}.parse()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := time.Date(2026, 4, 5, 0, 10, 0, 0, time.UTC)
+	for _, at := range []time.Time{time.Date(2026, 3, 28, 12, 0, 0, 0, time.UTC), time.Date(2026, 3, 29, 1, 0, 0, 0, time.UTC)} {
+		if inside, until := w.at(at); inside || !until.Equal(next) {
+			t.Errorf("at %s: inside %v until %s", utc(at), inside, utc(until))
+		}
+	}
+}
+
 func TestWindowsAlwaysChangeLater(t *testing.T) {
 	t.Parallel()
 	w, err := Freeze{From: "Sat 23:30", To: "Sun 02:30", TZ: "America/New_York"}.parse()
