@@ -62,7 +62,12 @@ func lockAge(l *LockFacts, now time.Time) (age int, dated bool) {
 
 func wholeDays(since, now time.Time) int { return max(0, int(now.Sub(since)/(24*time.Hour))) }
 
-func days(n int) string { return count(n, "day") }
+func days(n int) string {
+	if n == 0 {
+		return "less than a day"
+	}
+	return count(n, "day")
+}
 
 // agentLines is what people read when the agent is older than the server: the
 // words are fixed (SPEC 4).

@@ -91,7 +91,7 @@ func TestDecisions(t *testing.T) {
 		"in conflict":                   {bendPull(func(p *Pull) { p.Mergeable = &no }), UpdateConflict, "conflicts with main", againBlocked},
 		"while GitHub finds out":        {bendPull(func(p *Pull) { p.Mergeable = nil }), UpdateChecks, "still finding out", mergeableAgain},
 		"held by a label":               {bendPull(func(p *Pull) { p.Labels = []string{"NixFleet/Hold"} }), UpdateReady, "It has the label nixfleet/hold.", againBlocked},
-		"during a rollout":              {bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), UpdateReady, "Rollout 01J has not ended.", time.Minute},
+		"during a rollout":              {bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), UpdateReady, "The rollout before this one has not ended.", time.Minute},
 		"where policy merges nothing":   {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Enabled = false }), UpdateReady, "waits for a person", againBlocked},
 		"within the hold":               {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-40 * time.Minute) }), UpdateHolding, "Merges at 12:20 UTC if nothing changes.", 20 * time.Minute},
 		"at the very end of the hold":   {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-time.Hour) }), UpdateMerging, "", againUnread},
@@ -114,6 +114,7 @@ func TestDecisions(t *testing.T) {
 		"where hosts make updates":      {bendPolicy(func(p *Policy) { p.Updates.Strategy = "host" }), UpdateBlocked, "can't do yet: updates.strategy: host", againBlocked},
 		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", againBlocked},
 		"where failures roll back":      {bendPolicy(func(p *Policy) { p.Deploy.OnFailure = "rollback" }), UpdateMerging, "", againUnread},
+		"that may overlap a rollout":    {all(bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Overlap = true })), UpdateMerging, "", againUnread},
 		"with a broken policy":          {bend(func(s *Snapshot) { s.Policy = Unknown[Policy]("policy", noon, "nixfleet.yml:3:1: x") }), UpdateBlocked, "Blocked: The policy could not be read: nixfleet.yml:3:1: x.", againUnread},
 	}
 	for name, c := range cases {

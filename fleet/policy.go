@@ -30,6 +30,7 @@ type AutoMerge struct {
 	Method       string // squash, merge or rebase
 	DeleteBranch bool
 	MinInputAge  time.Duration
+	Overlap      bool // also while a rollout of the repository is running
 }
 
 // InputPolicy says what an update may change beside revisions.

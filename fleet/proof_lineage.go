@@ -194,7 +194,7 @@ func (p *proof) compared(c *Condition, input string, r *flakelock.Ref, key strin
 			return Lineage{}, false
 		}
 		c.refuse(fmt.Sprintf("Input '%s' comes from %s, which GitHub can't answer for.", name, plain(r.Address(), 200)),
-			"If this source is to be trusted, add to the policy file: "+trustLine(r))
+			p.trustRemedy("If this source is to be trusted", r))
 		return Lineage{}, false
 	}
 	answer, asked := p.s.Lineages[key]
@@ -204,8 +204,8 @@ func (p *proof) compared(c *Condition, input string, r *flakelock.Ref, key strin
 		}
 		*c = begin(c.ID, c.Title, answer)
 		c.Outcome = Unread
-		c.Found = fmt.Sprintf("GitHub's comparison of %s (input '%s') could not be read%s.", plain(key, 300), name, because(answer.Err))
-		c.Remedy = "NixFleet tries again by itself. If it is a private repository that is to be trusted, add to the policy file: " + trustLine(r)
+		c.Found = fmt.Sprintf("Where %s of %s/%s (input '%s') lies could not be read%s.", shortSHA(r.Rev), r.Owner, r.Repo, name, because(answer.Err))
+		c.Remedy = p.trustRemedy("NixFleet tries again by itself. If it is a private repository that is to be trusted", r)
 		return Lineage{}, false
 	}
 	c.Source, c.At = answer.Source, answer.At

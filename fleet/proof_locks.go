@@ -70,15 +70,16 @@ func (p *proof) inputs() {
 	soft := p.lockCondition("transitive", "Inputs of inputs stay the same ones")
 	soft.Soft = true
 	if hard.Outcome == Passed {
-		var hardFound, softFound, lines []string
+		var hardFound, softFound []flakelock.Finding
+		var lines []string
 		for _, d := range p.diffs {
 			for _, f := range d.findings {
 				switch line, verdict := p.weigh(d, f); verdict {
 				case weighHard:
-					hardFound = append(hardFound, f.String())
+					hardFound = append(hardFound, f)
 					lines = append(lines, line)
 				case weighSoft:
-					softFound = append(softFound, f.String())
+					softFound = append(softFound, f)
 				case weighAllowed:
 				}
 			}
@@ -91,12 +92,41 @@ func (p *proof) inputs() {
 	p.add(soft)
 }
 
-func conclude(c *Condition, found []string, remedy, otherwise string) {
+func conclude(c *Condition, found []flakelock.Finding, remedy, otherwise string) {
 	if len(found) == 0 {
 		c.Found = otherwise
 		return
 	}
-	c.refuse(strings.TrimSuffix(list(found), ".")+".", remedy)
+	c.refuse(account(found), remedy)
+}
+
+// account tells findings in one sentence. Each input is named once, and what
+// follows from another finding, namely that a source that changed is no longer what
+// the original asks for, is left out.
+func account(found []flakelock.Finding) string {
+	const most = 8
+	var lines []string
+	named := ""
+	for _, f := range found {
+		again := func(g flakelock.Finding) bool {
+			return g.Kind == flakelock.IdentityChanged && g.Attribute == f.Attribute && slices.Equal(g.Input, f.Input)
+		}
+		if f.Kind == flakelock.Inconsistent && slices.ContainsFunc(found, again) {
+			continue
+		}
+		name, rest, attribute := strings.Cut(f.String(), ": ")
+		if attribute && name == named {
+			lines = append(lines, plain(rest, 300))
+		} else {
+			lines = append(lines, plain(f.String(), 300))
+		}
+		named = name
+	}
+	if more := len(lines) - most; more > 0 {
+		lines = append(lines[:most], fmt.Sprintf("and %d more", more))
+	}
+	text := strings.TrimSuffix(strings.Join(lines, "; "), ".") + "."
+	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 func inputsRemedy(lines []string) string {
@@ -214,7 +244,7 @@ func (p *proof) date(c *Condition, in freshInput) (byGitHub bool) {
 	if key == "" {
 		if !vouched {
 			c.refuse(fmt.Sprintf("Input '%s' comes from %s, which GitHub can't answer for.", name, plain(r.Address(), 200)),
-				"If this source is to be trusted, add to the policy file: "+trustLine(r))
+				p.trustRemedy("If this source is to be trusted", r))
 		}
 		return false
 	}
@@ -226,7 +256,7 @@ func (p *proof) date(c *Condition, in freshInput) (byGitHub bool) {
 		*c = begin(c.ID, c.Title, facts)
 		c.Outcome = Unread
 		c.Found = fmt.Sprintf("GitHub's date of %s (input '%s') could not be read%s.", key, name, because(facts.Err))
-		c.Remedy = "NixFleet tries again by itself. If it is a private repository that is to be trusted, add to the policy file: " + trustLine(r)
+		c.Remedy = p.trustRemedy("NixFleet tries again by itself. If it is a private repository that is to be trusted", r)
 		return false
 	}
 	c.Source, c.At = facts.Source, facts.At
@@ -235,6 +265,19 @@ func (p *proof) date(c *Condition, in freshInput) (byGitHub bool) {
 			"Make the lock again with `nix flake update`.")
 	}
 	return true
+}
+
+// trustRemedy is the line that would make policy vouch for r. Where an input has
+// already changed its source nobody is asked to trust the new one.
+func (p *proof) trustRemedy(when string, r *flakelock.Ref) string {
+	for _, d := range p.diffs {
+		for _, f := range d.findings {
+			if f.Kind == flakelock.IdentityChanged || f.Kind == flakelock.OriginalChanged {
+				return ""
+			}
+		}
+	}
+	return when + ", add to the policy file: " + trustLine(r)
 }
 
 func lockDate(r *flakelock.Ref) string {

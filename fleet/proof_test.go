@@ -105,16 +105,16 @@ func TestInputsOfAnUpdate(t *testing.T) {
 		"one revision moves": {bend(func(*Snapshot) {}), Passed, "1 input changes.", ""},
 		"nothing moves":      {bendLock(func(n map[string]node) { n["nixpkgs"] = before()["nixpkgs"] }), Passed, "No input changes.", ""},
 		"another owner": {edit("nixpkgs", func(n node) node { return n.locked("owner", "evil") }), Refused,
-			"input 'nixpkgs': locked owner changed from 'NixOS' to 'evil'", "merge it on GitHub"},
+			"Input 'nixpkgs': locked owner changed from 'NixOS' to 'evil'.", "merge it on GitHub"},
 		"another owner, and original with it": {bendLock(func(n map[string]node) { n["nixpkgs"] = gh("evil", "nixpkgs", newRev, newDate) }), Refused,
-			"original owner changed from 'NixOS' to 'evil'", ""},
-		"another repository of an input's input": {edit("utils", func(n node) node { return n.locked("repo", "evil") }), Refused, "input 'hm/utils': locked repo changed", ""},
+			"Input 'nixpkgs': original owner changed from 'NixOS' to 'evil'; locked owner changed from 'NixOS' to 'evil'.", ""},
+		"another repository of an input's input": {edit("utils", func(n node) node { return n.locked("repo", "evil") }), Refused, "Input 'hm/utils': locked repo changed", ""},
 		"another host":                           {edit("nixpkgs", func(n node) node { return n.locked("host", "git.evil.example") }), Refused, "host", ""},
 		"another directory":                      {edit("nixpkgs", func(n node) node { return n.locked("dir", "evil") }), Refused, "dir", ""},
 		"another tree for the same revision":     {edit("utils", func(n node) node { return n.locked("narHash", hashOf("9")) }), Refused, "hash changed", ""},
-		"a root input less":                      {removed, Refused, "input 'wlroots' was removed", ""},
+		"a root input less":                      {removed, Refused, "Input 'wlroots' was removed", ""},
 		"a root input less, allowed":             {all(removed, allow(func(p *InputPolicy) { p.AllowRemoved = true })), Passed, "", ""},
-		"a root input more":                      {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": "wlroots", "more": "utils"}), Refused, "input 'more' was added", ""},
+		"a root input more":                      {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": "wlroots", "more": "utils"}), Refused, "Input 'more' was added", ""},
 		"a root input re-pointed":                {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": []string{"nixpkgs"}}), Refused, "wlroots", ""},
 		"a root input that follows nothing": {rootInputs(attrs{"nixpkgs": "nixpkgs", "hm": "hm", "wlroots": []string{"gone"}}), Refused,
 			"input 'wlroots' follows 'gone', which does not exist", ""},
@@ -124,13 +124,13 @@ func TestInputsOfAnUpdate(t *testing.T) {
 		"one more": {edit("hm", func(n node) node {
 			return n.with("inputs", attrs{"nixpkgs": []string{"nixpkgs"}, "utils": "utils", "x": []string{"nixpkgs"}})
 		}),
-			Refused, "input 'hm/x' was added", "Merge & Deploy accepts"},
+			Refused, "Input 'hm/x' was added", "Merge & Deploy accepts"},
 		"one less, allowed": {all(edit("hm", func(n node) node { return n.with("inputs", attrs{"utils": "utils"}) }),
 			allow(func(p *InputPolicy) { p.AllowRemoved = true })), Passed, "", ""},
 		"re-pointed": {edit("hm", func(n node) node {
 			return n.with("inputs", attrs{"nixpkgs": []string{"wlroots"}, "utils": "utils"})
 		}),
-			Refused, "input 'hm/nixpkgs' was re-pointed", ""},
+			Refused, "Input 'hm/nixpkgs' was re-pointed", ""},
 		"re-pointed, allowed": {all(edit("hm", func(n node) node {
 			return n.with("inputs", attrs{"nixpkgs": []string{"wlroots"}, "utils": "utils"})
 		}), allow(func(p *InputPolicy) { p.AllowRepointed = true })), Passed, "", ""},

@@ -86,10 +86,14 @@ func (p *proof) settings() {
 // hold is condition 12.
 func (p *proof) hold() (until time.Time) {
 	a := p.policy.Updates.AutoMerge
-	c := Condition{ID: "hold", Title: "The hold has passed", Source: "when NixFleet first saw this head commit", At: p.now, Soft: true, Outcome: Passed}
+	c := Condition{ID: "hold", Title: "Hold before the merge", Source: "when NixFleet first saw this head commit", At: p.now, Soft: true, Outcome: Passed}
 	defer func() { p.add(c) }()
 	if !a.Enabled {
 		c.Outcome, c.Found = Off, "It does not apply: policy merges nothing by itself."
+		return time.Time{}
+	}
+	if a.Hold <= 0 {
+		c.Source, c.Found = "policy", "Policy asks for none."
 		return time.Time{}
 	}
 	from := p.s.Recorded.HeadSeen
@@ -149,8 +153,12 @@ func (p *proof) calm() {
 	}
 	p.add(c)
 	r := Condition{ID: "rollout", Title: "No rollout of this repository is running", Outcome: Passed, Source: "rollouts", At: p.now, Soft: true, Found: "None."}
-	if id := p.s.Recorded.RunningRollout; id != "" {
-		r.Outcome, r.Found, r.Remedy = Waiting, "Rollout "+plain(id, 40)+" has not ended.", "It merges once that has ended; Merge & Deploy does not wait."
+	switch running := p.s.Recorded.RunningRollout != ""; {
+	case running && p.policy.Updates.AutoMerge.Overlap:
+		r.Found = "One has not ended, and policy says auto_merge: {overlap: true}."
+	case running:
+		r.Outcome, r.Found = Waiting, "The rollout before this one has not ended."
+		r.Remedy = "It merges once that has ended; Merge & Deploy does not wait."
 		p.wake(p.now.Add(time.Minute))
 	}
 	p.add(r)

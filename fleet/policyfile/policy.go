@@ -82,6 +82,7 @@ func readAutoMerge(v value, a *fleet.AutoMerge) {
 		"method":        func(v value) { v.oneOf(&a.Method, "squash", "merge", "rebase") },
 		"delete_branch": func(v value) { v.boolean(&a.DeleteBranch) },
 		"min_input_age": func(v value) { v.duration(&a.MinInputAge, 0, maxAge) },
+		"overlap":       func(v value) { v.boolean(&a.Overlap) },
 	})
 }
 
