@@ -208,6 +208,14 @@ func moved(c fleet.InputChange) string {
 	return ""
 }
 
+// between says what the link to the forge's comparison shows.
+func between(c fleet.InputChange) string {
+	if c.Commits == 0 {
+		return "Compare" // how many there are is not known
+	}
+	return plural(c.Commits, "commit", "commits")
+}
+
 // day writes a date as people do, with the year only where it is not this one.
 func (v updateView) day(t time.Time) string {
 	if t.IsZero() {

@@ -58,19 +58,26 @@ func (b book) conditions() []fleet.Condition {
 		{ID: "author", Title: "The author may bring updates", Found: "github-actions[bot] (id 41898282, Bot).", Source: github},
 		{ID: "files", Title: "Only lock files are changed", Found: "flake.lock.", Source: github + "/files"},
 		{ID: "locks", Title: "The lock files can be read, before and after", Found: "flake.lock at def4567 and at 9f8e7d6.", Source: "GET /repos/aurora/nixcfg/contents/flake.lock"},
-		{ID: "inputs", Title: "Inputs stay what they are", Found: "3 updated; none added, removed or pointed elsewhere.", Source: "flake.lock"},
+		{ID: "inputs", Title: "Inputs keep their sources; only revisions change", Found: "3 inputs change.", Source: "flake.lock"},
+		{ID: "transitive", Title: "Inputs of inputs stay the same ones", Found: "No input of an input came, went or was re-pointed, other than policy allows.", Source: "flake.lock", Soft: true},
+		{ID: "lineage", Title: "New revisions are on their branch, and newer than the old ones", Found: "3 new revisions, by GitHub's comparison.", Source: "GET /repos/…/compare"},
 		{ID: "dates", Title: "Dates of new revisions are true", Found: "3 equal the commit's date on GitHub.", Source: "GET /repos/…/commits"},
+		{ID: "hashes", Title: "Hashes are those of the trees", Outcome: fleet.Off, Found: "No host has the tag evaluator, so nobody fetched the trees to compare them.", Source: "hosts"},
+		{ID: "input_age", Title: "New revisions are known for long enough", Outcome: fleet.Off, Found: "Policy asks for no age.", Source: ".github/nixfleet.yml", Soft: true},
 		{ID: "settings", Title: "Every setting of the policy can be honoured", Found: "Yes.", Source: ".github/nixfleet.yml", Soft: true},
 		{ID: "required", Title: "At least one check is required", Found: "build, eval.", Source: "branch protection and policy"},
 		{ID: "checks", Title: "Required checks passed at the head commit", Found: "build (github-actions), eval (github-actions).", Source: "GET /repos/aurora/nixcfg/commits/9f8e7d6/check-runs"},
 		{ID: "auto_merge", Title: "A person or the policy wants the merge", Found: "Policy merges by itself.", Source: ".github/nixfleet.yml", Soft: true},
-		{ID: "hold", Title: "The hold has passed", Found: "1 h.", Source: "when NixFleet first saw this head commit", Soft: true},
+		{ID: "hold", Title: "Hold before the merge", Found: "1 h since " + b.ago(80*time.Minute).UTC().Format("2006-01-02 15:04 UTC") + ".", Source: "when NixFleet first saw this head commit", Soft: true},
 		{ID: "label", Title: "Not held by a label", Found: "The label nixfleet/hold is not set.", Source: github, Soft: true},
 		{ID: "rollout", Title: "No rollout of this repository is running", Found: "None.", Source: "rollouts", Soft: true},
 		{ID: "mergeable", Title: "It merges cleanly", Found: "GitHub says it does.", Source: github},
 	}
 	for i := range list {
-		list[i].Outcome, list[i].At = fleet.Passed, at
+		list[i].At = at
+		if list[i].Outcome == "" {
+			list[i].Outcome = fleet.Passed
+		}
 	}
 	return list
 }
@@ -80,7 +87,7 @@ func (b book) inputs() []fleet.InputChange {
 	change := func(path, owner, from, to string, moved time.Duration) fleet.InputChange {
 		return fleet.InputChange{Path: path, Kind: "updated",
 			From: "github:" + owner + "/" + from, To: "github:" + owner + "/" + to, FromRev: from, ToRev: to,
-			FromDate: b.ago(moved + 2*day), ToDate: b.ago(2 * day),
+			FromDate: b.ago(moved + 2*day), ToDate: b.ago(2 * day), Commits: int(moved / (40 * time.Minute)),
 			CompareURL: "https://github.com/" + owner + "/compare/" + from[:12] + "..." + to[:12]}
 	}
 	return []fleet.InputChange{
