@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
@@ -19,26 +18,11 @@ type DeployRequest struct {
 
 // Deploy issues a deploy order to each host.
 func (a *App) Deploy(ctx context.Context, by fleet.Actor, d DeployRequest) error {
-	hosts, err := a.db.Hosts(ctx)
+	orders, err := a.deployOrders(ctx, by, d, 0)
 	if err != nil {
-		return err
+		return fmt.Errorf("deploy %.7s: %w", d.Commit, err)
 	}
-	byName := make(map[string]fleet.Host, len(hosts))
-	for _, h := range hosts {
-		byName[h.Name] = h
-	}
-	now := a.cfg.Now()
-	orders := make([]fleet.Order, 0, len(d.Hosts))
-	for _, name := range d.Hosts {
-		h, known := byName[name]
-		if !known || h.EnrolledAt.IsZero() || !h.RevokedAt.IsZero() {
-			return fmt.Errorf("deploy to %s: no enrolled host has this name", name)
-		}
-		o := a.newOrder(name, agentbus.KindDeploy, fleet.Rollout{RepoID: h.RepoID, Commit: d.Commit}, now)
-		o.Actor, o.Reason = by.Login, d.Reason
-		orders = append(orders, o)
-	}
-	if _, err := a.db.IssueOrders(ctx, orders, now); err != nil {
+	if _, err := a.db.IssueOrders(ctx, orders, a.cfg.Now()); err != nil {
 		return fmt.Errorf("deploy %.7s: %w", d.Commit, err)
 	}
 	a.log.Info().Str("commit", d.Commit).Int("hosts", len(orders)).Str("by", by.Login).Msg("deploy asked for")

@@ -27,7 +27,7 @@ var errLater = errors.New("not yet")
 // was asked for again meanwhile stays due. Orders have a loop of their own: a slow
 // GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch")
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react")
 	if err != nil {
 		return 0, err
 	}
@@ -99,6 +99,8 @@ func taken(err error) error {
 type about struct {
 	UpdateID int64  `json:"update_id"`
 	HeadSHA  string `json:"head_sha"`
+	Comment  int64  `json:"comment"`
+	Content  string `json:"content"`
 	Host     string `json:"host"`
 }
 
@@ -122,6 +124,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.comment(ctx, about.UpdateID)
 	case "check":
 		return a.check(ctx, about.UpdateID)
+	case "react":
+		return a.react(ctx, about)
 	case "branch":
 		return a.deleteBranch(ctx, about.UpdateID)
 	default:

@@ -16,6 +16,9 @@ import (
 // (SPEC 6, Rate).
 const reconcileEvery = 5 * time.Minute
 
+// unsettledAgain is how soon to look again while a merge is being found out.
+const unsettledAgain = 3 * time.Second
+
 func (a *App) workRepos(ctx context.Context) (int, error) {
 	claims, err := a.db.ClaimRepos(ctx, a.cfg.Now(), lease, 4)
 	if err != nil {
@@ -46,6 +49,16 @@ func (a *App) reconcile(ctx context.Context, c db.RepoClaim) error {
 	}
 	now := a.cfg.Now()
 	change := repoChange(state, pulls, now)
+	unsettled, err := a.db.Unsettled(ctx, c.Repo.ID, pulls)
+	if err != nil {
+		return err
+	}
+	if unsettled && state.HeadSHA != c.HeadSHA {
+		// The new head may be the merge of an update. That is found out first, and it
+		// has its own say in whether it is deployed: until then the head stays new.
+		change.HeadSHA, change.Again = "", now.Add(unsettledAgain)
+		return a.db.SaveRepo(ctx, c, change, now)
+	}
 	if change.Rollout, err = a.rolloutOfPush(ctx, c, state.HeadSHA, state.Policy, now); err != nil {
 		return err
 	}
@@ -74,6 +87,10 @@ func (a *App) rolloutOfPush(ctx context.Context, c db.RepoClaim, head string, po
 	}
 	if since == "" || since == head || c.HeadSHA == head || !policy.Known() || !policy.Value.Deploy.Auto {
 		return nil, nil
+	}
+	// A merge is deployed, or not, where it is recorded.
+	if u, err := a.db.MergedAs(ctx, c.Repo.ID, head); err != nil || u != nil {
+		return nil, err
 	}
 	files, err := a.forge.FilesChanged(ctx, c.Repo, since, head)
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	requestTTL = orderTTL
 )
 
-// workRequests handles what people press on GitHub.
+// workRequests handles what people press and write on GitHub.
 func (a *App) workRequests(ctx context.Context) (int, error) {
 	claims, err := a.db.ClaimRequests(ctx, a.cfg.Now(), lease, requestsAtOnce)
 	if err != nil {
@@ -70,6 +70,9 @@ func (a *App) handleRequest(ctx context.Context, c db.RequestClaim) error {
 func (a *App) judgeRequest(ctx context.Context, c db.RequestClaim) (db.RequestEnd, error) {
 	if c.By.Type != "User" || c.By.ID <= 0 {
 		return db.RequestEnd{Result: db.RequestIgnored, Why: "Only people press buttons."}, nil
+	}
+	if c.Comment > 0 {
+		return a.judgeComment(ctx, c)
 	}
 	switch c.Action {
 	case "merge", "hold", "unhold":

@@ -16,8 +16,8 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check, branch (delete it) or send
-	Payload json.RawMessage // {"update_id", "head_sha"} or {"host"}
+	Kind    string          // merge, comment, check, branch (delete it), react or send
+	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
 	fence, wake int64
@@ -28,6 +28,11 @@ type (
 	updatePayload struct {
 		UpdateID int64  `json:"update_id"`
 		HeadSHA  string `json:"head_sha,omitempty"`
+	}
+	reactPayload struct {
+		UpdateID int64  `json:"update_id"`
+		Comment  int64  `json:"comment"`
+		Content  string `json:"content"`
 	}
 	hostPayload struct {
 		Host string `json:"host"`
@@ -48,6 +53,10 @@ func checkEffect(updateID int64) Effect {
 
 func branchEffect(updateID int64) Effect {
 	return newEffect("branch", strconv.FormatInt(updateID, 10), updatePayload{UpdateID: updateID})
+}
+
+func reactEffect(updateID, comment int64, content string) Effect {
+	return newEffect("react", fmt.Sprintf("%d:%s", comment, content), reactPayload{UpdateID: updateID, Comment: comment, Content: content})
 }
 
 func sendEffect(host string) Effect { return newEffect("send", host, hostPayload{Host: host}) }

@@ -24,15 +24,13 @@ type request struct {
 
 // storeRequest keeps a request. One that is asked for again before it was handled
 // is still one, of the later time: of hold, release, hold the last word counts.
-// Comments are kept too, but nothing is due for them.
 func storeRequest(ctx context.Context, tx pgx.Tx, r request, now time.Time) error {
 	if r.Repo <= 0 || r.Number <= 0 || r.Number > math.MaxInt32 {
 		return nil
 	}
 	_, err := tx.Exec(ctx, `
 		insert into requests as known (repo_id, number, kind, action, comment_id, sha, by_id, by_login, by_type, cause, at, due_at)
-		values (@repo, @number, @kind, @action, @comment, @sha, @by_id, @by_login, @by_type, @cause, @now,
-			case when @kind = 'pressed' then @now::timestamptz end)
+		values (@repo, @number, @kind, @action, @comment, @sha, @by_id, @by_login, @by_type, @cause, @now, @now)
 		on conflict (repo_id, number, kind, action, comment_id, sha, by_id) where handled_at is null
 		do update set at = excluded.at, wake = known.wake + 1, due_at = least(known.due_at, excluded.due_at)`,
 		args{
@@ -42,13 +40,15 @@ func storeRequest(ctx context.Context, tx pgx.Tx, r request, now time.Time) erro
 	return err
 }
 
-// RequestClaim is a press of a button, handed out to be handled.
+// RequestClaim is a press of a button, or a comment with a command, handed out to
+// be handled.
 type RequestClaim struct {
 	UpdateID int64
 	Repo     fleet.Repo
 	Number   int
-	Action   string // as in fleet.Pressed
-	SHA      string // the head whose check run carried the button
+	Action   string // as in fleet.Pressed; empty for a comment
+	Comment  int64  // id of the comment, 0 for a press
+	SHA      string // the head whose check run carried the button; empty for a comment
 	By       fleet.Actor
 	At       time.Time // of the last press
 	Attempt  int       // claims since it was pressed, this one included
@@ -74,7 +74,7 @@ func (d *DB) ClaimRequests(ctx context.Context, now time.Time, lease time.Durati
 			from due where requests.id = due.id
 			returning requests.*
 		)
-		select u.id, r.id, r.installation_id, r.owner, r.name, r.default_branch, q.number, q.action, q.sha,
+		select u.id, r.id, r.installation_id, r.owner, r.name, r.default_branch, q.number, q.action, q.comment_id, q.sha,
 			q.by_id, q.by_login, q.by_type, q.at, q.attempt, q.id, q.fence, q.wake
 		from q join repos r on r.id = q.repo_id join updates u on u.repo_id = q.repo_id and u.number = q.number
 		order by q.at, q.id`,
@@ -85,7 +85,7 @@ func (d *DB) ClaimRequests(ctx context.Context, now time.Time, lease time.Durati
 	claimed, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (RequestClaim, error) {
 		var c RequestClaim
 		err := r.Scan(&c.UpdateID, &c.Repo.ID, &c.Repo.Installation, &c.Repo.Owner, &c.Repo.Name, &c.Repo.DefaultBranch,
-			&c.Number, &c.Action, &c.SHA, &c.By.ID, &c.By.Login, &c.By.Type, &c.At, &c.Attempt, &c.id, &c.fence, &c.wake)
+			&c.Number, &c.Action, &c.Comment, &c.SHA, &c.By.ID, &c.By.Login, &c.By.Type, &c.At, &c.Attempt, &c.id, &c.fence, &c.wake)
 		return c, err
 	})
 	if err != nil {
@@ -128,6 +128,18 @@ type RequestEnd struct {
 	Hold    *fleet.Hold
 	Release bool // the hold
 	Rewrite bool // the check run
+	Deploy  *NewRollout
+	Orders  []fleet.Order
+	Move    *RolloutMove
+
+	Answer *fleet.Answer // to show on the update, where it was a command
+	React  string        // GitHub's word for the reaction to the comment: "+1", "-1" or "confused"
+}
+
+// RolloutMove is a person's decision about one rollout.
+type RolloutMove struct {
+	ID string
+	StateChange
 }
 
 // FinishRequest stores in one transaction what comes of a request, and who asked
@@ -137,7 +149,7 @@ type RequestEnd struct {
 func (d *DB) FinishRequest(ctx context.Context, c RequestClaim, end RequestEnd, now time.Time) error {
 	err := d.tx(ctx, func(tx pgx.Tx) error {
 		// Updates first, as everywhere: whoever records a press locks its update before it.
-		if err := grant(ctx, tx, c, end, now); err != nil {
+		if err := d.grant(ctx, tx, c, end, now); err != nil {
 			return err
 		}
 		err := guarded(ctx, tx, `
@@ -150,6 +162,9 @@ func (d *DB) FinishRequest(ctx context.Context, c RequestClaim, end RequestEnd, 
 				"outcome": clip(string(end.Result) + ": " + end.Why),
 			})
 		if err != nil {
+			return err
+		}
+		if err := respond(ctx, tx, c, end, now); err != nil {
 			return err
 		}
 		if end.Result != RequestIgnored {
@@ -169,13 +184,31 @@ func requestEvent(c RequestClaim, end RequestEnd, now time.Time) Event {
 	return Event{
 		At: now, Actor: c.By.Login, Kind: "request." + string(end.Result), Subject: updateSubject(c.UpdateID), Reason: end.Why,
 		Detail: map[string]any{
-			"action": c.Action, "head_sha": c.SHA, "actor_id": c.By.ID, "role": end.Role,
+			"action": c.Action, "comment": c.Comment, "head_sha": c.SHA, "actor_id": c.By.ID, "role": end.Role,
 			"repo": c.Repo.FullName(), "number": c.Number, "pressed_at": c.At,
 		},
 	}
 }
 
-func grant(ctx context.Context, tx pgx.Tx, c RequestClaim, end RequestEnd, now time.Time) error {
+// respond shows the answer to a command on the update, and reacts to its comment.
+func respond(ctx context.Context, tx pgx.Tx, c RequestClaim, end RequestEnd, now time.Time) error {
+	var effects []Effect
+	if end.Answer != nil {
+		if _, err := tx.Exec(ctx, `
+			update updates set answer = @answer, changed_at = @now
+			where id = @id and (answer is null or (answer->>'at')::timestamptz <= @at)`,
+			args{"id": c.UpdateID, "answer": end.Answer, "at": end.Answer.At, "now": now}); err != nil {
+			return err
+		}
+		effects = append(effects, commentEffect(c.UpdateID))
+	}
+	if end.React != "" && c.Comment > 0 {
+		effects = append(effects, reactEffect(c.UpdateID, c.Comment, end.React))
+	}
+	return putEffects(ctx, tx, now, effects...)
+}
+
+func (d *DB) grant(ctx context.Context, tx pgx.Tx, c RequestClaim, end RequestEnd, now time.Time) error {
 	switch {
 	case end.Merge != nil:
 		return requestMerge(ctx, tx, c.UpdateID, *end.Merge)
@@ -185,6 +218,13 @@ func grant(ctx context.Context, tx pgx.Tx, c RequestClaim, end RequestEnd, now t
 		return releaseUpdate(ctx, tx, c, now)
 	case end.Rewrite:
 		return rewriteCheck(ctx, tx, c.UpdateID, now)
+	case end.Move != nil:
+		return d.setRolloutState(ctx, tx, end.Move.ID, end.Move.StateChange, now)
+	case end.Deploy != nil:
+		return d.startRollout(ctx, tx, *end.Deploy, c.UpdateID, now)
+	case len(end.Orders) > 0:
+		_, err := insertOrders(ctx, tx, end.Orders, now)
+		return err
 	}
 	return nil
 }
@@ -204,7 +244,7 @@ func holdUpdate(ctx context.Context, tx pgx.Tx, updateID int64, h fleet.Hold, no
 func releaseUpdate(ctx context.Context, tx pgx.Tx, c RequestClaim, now time.Time) error {
 	return guarded(ctx, tx, `
 		update updates set hold = null, changed_at = @now, wake = wake + 1, due_at = least(due_at, @now)
-		where id = @id and head_sha = @sha and (hold->>'at')::timestamptz <= @at
+		where id = @id and (@sha = '' or head_sha = @sha) and (hold->>'at')::timestamptz <= @at
 			and state not in ('merged', 'closed', 'superseded')`,
 		args{"id": c.UpdateID, "sha": c.SHA, "at": c.At, "now": now})
 }

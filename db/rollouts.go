@@ -224,32 +224,34 @@ type StateChange struct {
 // SetRolloutState pauses, resumes or aborts a rollout. It takes the rollout from
 // whoever looks at it, and makes it due. A rollout in another state is ErrConflict.
 func (d *DB) SetRolloutState(ctx context.Context, id string, c StateChange, now time.Time) error {
-	err := d.tx(ctx, func(tx pgx.Tx) error {
-		r, err := lockRolloutAfterUpdates(ctx, tx, id, now)
-		if err != nil {
-			return err
-		}
-		allowed := make([]string, len(c.From))
-		for i, s := range c.From {
-			allowed[i] = string(s)
-		}
-		err = guarded(ctx, tx, `
-			update rollouts set state = @to, ended_at = case when @ended then @now::timestamptz end,
-				lease_until = null, due_at = @now, fence = fence + 1, wake = wake + 1
-			where id = @id and state = any(@from)`,
-			args{"id": id, "to": c.To, "from": allowed, "ended": c.To.Terminal(), "now": now})
-		if errors.Is(err, ErrConflict) {
-			return fmt.Errorf("%w: it is %s", err, r.State)
-		}
-		if err != nil {
-			return err
-		}
-		return d.rolloutMoved(ctx, tx, r.rollout(), move{to: c.To, actor: c.Actor, reason: c.Reason}, now)
-	})
+	err := d.tx(ctx, func(tx pgx.Tx) error { return d.setRolloutState(ctx, tx, id, c, now) })
 	if err != nil {
 		return fmt.Errorf("set rollout %s to %s: %w", id, c.To, err)
 	}
 	return nil
+}
+
+func (d *DB) setRolloutState(ctx context.Context, tx pgx.Tx, id string, c StateChange, now time.Time) error {
+	r, err := lockRolloutAfterUpdates(ctx, tx, id, now)
+	if err != nil {
+		return err
+	}
+	allowed := make([]string, len(c.From))
+	for i, s := range c.From {
+		allowed[i] = string(s)
+	}
+	err = guarded(ctx, tx, `
+		update rollouts set state = @to, ended_at = case when @ended then @now::timestamptz end,
+			lease_until = null, due_at = @now, fence = fence + 1, wake = wake + 1
+		where id = @id and state = any(@from)`,
+		args{"id": id, "to": c.To, "from": allowed, "ended": c.To.Terminal(), "now": now})
+	if errors.Is(err, ErrConflict) {
+		return fmt.Errorf("%w: it is %s", err, r.State)
+	}
+	if err != nil {
+		return err
+	}
+	return d.rolloutMoved(ctx, tx, r.rollout(), move{to: c.To, actor: c.Actor, reason: c.Reason}, now)
 }
 
 // lockRolloutAfterUpdates wakes the open updates of the rollout's repository and

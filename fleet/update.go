@@ -2,6 +2,15 @@ package fleet
 
 import "time"
 
+// Answer is what became of a person's command on an update.
+type Answer struct {
+	By      Actor     `json:"by"`
+	Command string    `json:"command"` // as it was written
+	Text    string    `json:"text"`    // may have several lines
+	Done    bool      `json:"done"`
+	At      time.Time `json:"at"` // when it was written
+}
+
 // Update is one pull request as we keep it: keyed by repository id and number,
 // with the verdict of the last look.
 type Update struct {
@@ -17,7 +26,8 @@ type Update struct {
 	HeadSeen   time.Time
 	Request    *MergeRequest
 	Hold       *Hold
-	MergeSHA   string // the merge commit, once merged
+	Answer     *Answer // what became of the last command, nil where there was none
+	MergeSHA   string  // the merge commit, once merged
 	MergedBy   string
 	MergedAt   time.Time
 	CommentID  int64  // ours, 0 until written

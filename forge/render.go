@@ -3,6 +3,7 @@ package forge
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,9 +54,11 @@ func Comment(v CommentView) string {
 	b.WriteString(Marker + "\n")
 	fmt.Fprintf(&b, "### NixFleet · %s\n\n", stateTitle(v.Update.State))
 	headline(&b, v.Update)
-	inputs(&b, v.Update.Verdict)
+	lastCommand(&b, v.Update.Answer)
+	inputs(&b, v.Update)
 	conditions(&b, v.Update.Verdict)
 	rollout(&b, v.Rollout)
+	commands(&b, v.Update)
 	footer(&b, v)
 	return cut(b.String(), maxComment)
 }
@@ -65,8 +68,8 @@ func headline(b *strings.Builder, u fleet.Update) {
 		fmt.Fprintf(b, "**%s**\n\n", text(u.Verdict.Headline))
 	}
 	if u.State == fleet.UpdateHolding && !u.Verdict.HoldUntil.IsZero() {
-		until := u.Verdict.HoldUntil
-		fmt.Fprintf(b, "Countdown: %s left at %s, ends %s.\n\n", span(until.Sub(u.Verdict.At)), clock(u.Verdict.At), stamp(until))
+		// Only when it ends: a text that counts would have to be edited all the time.
+		fmt.Fprintf(b, "Countdown: ends %s.\n\n", stamp(u.Verdict.HoldUntil))
 	}
 	if u.MergeSHA != "" {
 		fmt.Fprintf(b, "Merged as %s%s.\n\n", code(short(u.MergeSHA)), byWhom(u))
@@ -84,17 +87,49 @@ func byWhom(u fleet.Update) string {
 	return s
 }
 
+// lastCommand shows what became of the last command, next to who gave it.
+func lastCommand(b *strings.Builder, a *fleet.Answer) {
+	if a == nil {
+		return
+	}
+	sign := "✅"
+	if !a.Done {
+		sign = "❌"
+	}
+	fmt.Fprintf(b, "> %s %s by %s, %s:\n", sign, code(a.Command), code(a.By.Login), stamp(a.At))
+	for line := range strings.Lines(a.Text) {
+		fmt.Fprintf(b, "> %s<br>\n", text(strings.TrimSpace(line)))
+	}
+	b.WriteByte('\n')
+}
+
+// commands lists what may be written in a comment, folded away.
+func commands(b *strings.Builder, u fleet.Update) {
+	if u.State == fleet.UpdateClosed || u.State == fleet.UpdateSuperseded {
+		return
+	}
+	b.WriteString("<details><summary>Commands for people with write permission</summary>\n\n")
+	for line := range strings.Lines(fleet.CommandHelp()) {
+		form, does, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		fmt.Fprintf(b, "- %s: %s\n", code(form), text(does))
+	}
+	b.WriteString("\n</details>\n\n")
+}
+
 var kindWords = map[string]string{"added": " *(new)*", "removed": " *(removed)*"}
 
-func inputs(b *strings.Builder, v fleet.Verdict) {
+// inputs is the table of what changes. Ages are those when the head SHA was first
+// seen, for the same reason.
+func inputs(b *strings.Builder, u fleet.Update) {
+	v, seen := u.Verdict, u.HeadSeen
 	if len(v.Inputs) == 0 {
 		return
 	}
-	b.WriteString("| Input | From | To | Age | Changes |\n|---|---|---|---|---|\n")
+	b.WriteString("| Input | From | To | Age | Commits |\n|---|---|---|---|---|\n")
 	for _, in := range v.Inputs[:min(len(v.Inputs), maxInputs)] {
 		fmt.Fprintf(b, "| %s%s | %s | %s | %s | %s |\n", code(in.Path), kindWords[in.Kind],
 			side(in.From, in.FromRev, in.FromDate), side(in.To, in.ToRev, in.ToDate),
-			age(in.ToDate, v.At), compareLink(in.CompareURL))
+			age(in.ToDate, seen), commitsBetween(in))
 	}
 	b.WriteByte('\n')
 	if more := len(v.Inputs) - maxInputs; more > 0 {
@@ -123,9 +158,17 @@ func age(date, now time.Time) string {
 	return span(now.Sub(date))
 }
 
-func compareLink(address string) string {
-	if link := safeURL(address); link != "" {
-		return "[compare](" + link + ")"
+// commitsBetween says how many commits a change brings, with a link to them.
+func commitsBetween(in fleet.InputChange) string {
+	word := "compare"
+	if in.Commits > 0 {
+		word = strconv.Itoa(in.Commits)
+	}
+	if link := safeURL(in.CompareURL); link != "" {
+		return "[" + word + "](" + link + ")"
+	}
+	if in.Commits > 0 {
+		return word
 	}
 	return "–"
 }
@@ -234,9 +277,6 @@ func footer(b *strings.Builder, v CommentView) {
 	b.WriteString("<sub>")
 	if v.Update.HeadSHA != "" {
 		fmt.Fprintf(b, "Head %s", code(short(v.Update.HeadSHA)))
-	}
-	if at := v.Update.Verdict.At; !at.IsZero() {
-		fmt.Fprintf(b, " · judged %s", stamp(at))
 	}
 	if link := safeURL(v.DashboardURL); link != "" {
 		fmt.Fprintf(b, ` · <a href="%s">Open in NixFleet</a>`, link)

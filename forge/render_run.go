@@ -46,7 +46,7 @@ func CheckRunFor(v CommentView) CheckRun {
 	}
 	var summary, details strings.Builder
 	headline(&summary, u)
-	inputs(&summary, u.Verdict)
+	inputs(&summary, u)
 	if summary.Len() == 0 {
 		summary.WriteString(text(r.Title))
 	}

@@ -22,7 +22,8 @@ var judged = time.Date(2026, 5, 4, 13, 38, 0, 0, time.UTC)
 func view(state fleet.UpdateState, edit func(*CommentView)) CommentView {
 	sha := strings.Repeat("ab", 20)
 	v := CommentView{DashboardURL: "https://fleet.example.org/updates/7", Update: fleet.Update{
-		ID: 7, Number: 42, HeadSHA: sha, State: state, CheckRunID: 99, CheckSHA: sha,
+		ID: 7, Number: 42, HeadSHA: sha, HeadSeen: judged, State: state, CheckRunID: 99, CheckSHA: sha,
+		Answer: &fleet.Answer{By: fleet.Actor{Login: "ada"}, Command: "/nixfleet status", Text: "holding: <b>two</b>\nlines", Done: true, At: judged},
 		Verdict: fleet.Verdict{
 			State: state, HeadSHA: sha, At: judged, Headline: "Merges at 14:20 UTC if nothing changes.",
 			Inputs: []fleet.InputChange{

@@ -7,7 +7,7 @@ import (
 )
 
 // issueComment serves issue_comment. Only new comments of people on pull requests
-// count: an edited comment could turn an old discussion into a command, and our
+// count, and of these only commands: an edited comment could turn an old discussion into a command, and our
 // own and other Apps' comments would be echoes.
 func issueComment(event string, _ int64, payload []byte) ([]fleet.Fact, error) {
 	var p struct {
@@ -18,6 +18,7 @@ func issueComment(event string, _ int64, payload []byte) ([]fleet.Fact, error) {
 		} `json:"issue"`
 		Comment struct {
 			ID   int64     `json:"id"`
+			Body string    `json:"body"`
 			User userPart  `json:"user"`
 			Via  *struct{} `json:"performed_via_github_app"`
 		} `json:"comment"`
@@ -30,6 +31,9 @@ func issueComment(event string, _ int64, payload []byte) ([]fleet.Fact, error) {
 	}
 	if p.Comment.Via != nil || p.Comment.User.Type == "Bot" {
 		return nil, nil
+	}
+	if _, command := fleet.FindCommand(p.Comment.Body); !command {
+		return nil, nil // talk between people; what is a command is read again from GitHub
 	}
 	repo, err := p.repo()
 	if err != nil {

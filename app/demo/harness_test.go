@@ -22,6 +22,7 @@ import (
 	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/app"
 	"github.com/nixfleet/nixfleet/db"
+	"github.com/nixfleet/nixfleet/db/dbtest"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/forge/forgetest"
 	"github.com/rs/zerolog"
@@ -48,7 +49,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	os.Exit(m.Run())
+	dbtest.Main(m)
 }
 
 // serve is `nixfleet serve` with its settings, and the offset of the test's
@@ -112,12 +113,8 @@ func newRig(t *testing.T, n int, hold time.Duration) *rig {
 	if r.world, err = newWorld(t.Context(), dir, o); err != nil {
 		t.Fatal(err)
 	}
-	private, err := db.StartPrivate(t.Context(), db.PrivateOptions{Dir: filepath.Join(dir, "postgres"), Log: func(string) {}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = private.Stop(context.Background()) })
-	if r.db, err = db.Open(t.Context(), db.Options{URL: private.URL()}); err != nil {
+	address := dbtest.Server(t)
+	if r.db, err = db.Open(t.Context(), db.Options{URL: address}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.db.Close)
@@ -126,7 +123,7 @@ func newRig(t *testing.T, n int, hold time.Duration) *rig {
 		t.Fatal(err)
 	}
 	r.cfg.Listen, r.cfg.NATSListen = freeAddress(t), freeAddress(t)
-	r.cfg.DatabaseURL = private.URL()
+	r.cfg.DatabaseURL = address
 	r.cfg.AdminTokenFile = filepath.Join(dir, "server", "secrets", "admin")
 	if err := os.WriteFile(r.cfg.AdminTokenFile, []byte(adminToken), 0o600); err != nil {
 		t.Fatal(err)
@@ -327,7 +324,7 @@ func (r *rig) await(what string, done func(fleet.Overview) bool) fleet.Overview 
 	r.t.Helper()
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond) // a look costs as much as a host's heartbeat
 	defer tick.Stop()
 	var last fleet.Overview
 	for {

@@ -55,6 +55,9 @@ create table setup_visits (
 -- When comment and check run were last written, so that edits keep their distance.
 alter table updates add comment_at timestamptz, add check_at timestamptz;
 
+-- What became of the last command in a comment, shown in ours.
+alter table updates add answer jsonb;
+
 -- Comments become requests as button presses are; which command it is stands in
 -- the comment, which is read from GitHub.
 update requests set handled_at = at, outcome = 'void: it was written before commands were understood'
