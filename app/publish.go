@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"time"
 
+	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/forge"
 )
@@ -38,11 +40,14 @@ func (a *App) comment(ctx context.Context, updateID int64) error {
 	if v.Update.CommentID != 0 && v.Update.CommentSum == sum {
 		return nil
 	}
+	if err := a.spaced(v.Update.CommentAt); err != nil {
+		return err
+	}
 	id, err := a.forge.UpsertComment(ctx, v.Update.Repo, v.Update.Number, v.Update.CommentID, body)
 	if err != nil {
 		return fmt.Errorf("comment on %s#%d: %w", v.Update.Repo.FullName(), v.Update.Number, later(err))
 	}
-	return a.db.SetComment(ctx, updateID, id, sum)
+	return a.db.SetComment(ctx, updateID, db.Written{ID: id, Sum: sum, At: a.cfg.Now()})
 }
 
 // check writes the update's one check run at its head SHA, likewise.
@@ -52,18 +57,35 @@ func (a *App) check(ctx context.Context, updateID int64) error {
 		return err
 	}
 	run := forge.CheckRunFor(v)
-	sum := digest(fmt.Sprintf("%+v", run))
+	said := run
+	said.ID, said.CompletedAt = 0, time.Time{} // no part of what people read
+	sum := digest(fmt.Sprintf("%+v", said))
 	if v.Update.CheckSHA == v.Update.HeadSHA {
 		run.ID = v.Update.CheckRunID
 		if run.ID != 0 && v.Update.CheckSum == sum {
 			return nil
+		}
+		if err := a.spaced(v.Update.CheckAt); err != nil {
+			return err
 		}
 	}
 	id, err := a.forge.UpsertCheckRun(ctx, v.Update.Repo, run)
 	if err != nil {
 		return fmt.Errorf("check run on %s#%d: %w", v.Update.Repo.FullName(), v.Update.Number, later(err))
 	}
-	return a.db.SetCheckRun(ctx, updateID, id, v.Update.HeadSHA, sum)
+	return a.db.SetCheckRun(ctx, updateID, v.Update.HeadSHA, db.Written{ID: id, Sum: sum, At: a.cfg.Now()})
+}
+
+// editEvery is the least time between two edits of the same comment or check run.
+// What changes meanwhile is seen together at the next: the newest state is written,
+// not each.
+const editEvery = 5 * time.Second
+
+func (a *App) spaced(last time.Time) error {
+	if next := last.Add(editEvery); !last.IsZero() && a.cfg.Now().Before(next) {
+		return &laterError{until: next, why: "it was edited a moment ago"}
+	}
+	return nil
 }
 
 // published reports whether there is something to say: not before the first look.

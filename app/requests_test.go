@@ -140,6 +140,8 @@ func (p *pressing) update() fleet.Update {
 func (p *pressing) is(want fleet.UpdateState, buttons string) fleet.Update {
 	p.t.Helper()
 	p.turn()
+	p.clock.forward(editEvery) // the last edits are written
+	p.turn()
 	u := p.update()
 	if u.State != want {
 		p.t.Fatalf("it is %s (%s), want %s; log:\n%s", u.State, u.Verdict.Headline, want, p.replica.log)

@@ -246,7 +246,7 @@ func TestNothingIsGrantedForAnotherHeadOrAfterTheEnd(t *testing.T) {
 func TestARerunHasTheCheckRunWrittenAgain(t *testing.T) {
 	t.Parallel()
 	w, u := ready(t)
-	must(t, w.d.SetCheckRun(t.Context(), u.ID, 88, "aaa", "sum"))
+	must(t, w.d.SetCheckRun(t.Context(), u.ID, "aaa", db.Written{ID: 88, Sum: "sum", At: w.now}))
 	must(t, w.grant("rerun", func(db.RequestClaim) db.RequestEnd {
 		return db.RequestEnd{Result: db.RequestAllowed, Rewrite: true}
 	}))

@@ -44,9 +44,11 @@ type updateRow struct {
 	MergedAt       time.Time
 	CommentID      int64
 	CommentSum     string
+	CommentAt      time.Time
 	CheckRunID     int64
 	CheckSHA       string
 	CheckSum       string
+	CheckAt        time.Time
 	ChangedAt      time.Time
 	RunningRollout string
 	Attempt        int
@@ -59,7 +61,7 @@ type updateRow struct {
 const updateColumns = `
 	u.id, u.repo_id, r.installation_id, r.owner, r.name as repo_name, r.default_branch, u.number, u.title, u.url,
 	u.head_sha, u.state, u.verdict, u.request, u.hold, u.answer, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
-	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.check_run_id, u.check_sha, u.check_sum,
+	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.comment_at, u.check_run_id, u.check_sha, u.check_sum, u.check_at,
 	u.changed_at, u.attempt, u.fence, u.wake,
 	coalesce((select o.id from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
 		order by o.created_at limit 1), '') as running_rollout`
@@ -80,7 +82,7 @@ func (r updateRow) update() fleet.Update {
 		Number: r.Number, Title: r.Title, URL: r.URL, HeadSHA: r.HeadSHA, State: r.State, Verdict: r.Verdict,
 		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, Request: r.Request, Hold: r.Hold, Answer: r.Answer,
 		MergeSHA: r.MergeSHA, MergedBy: r.MergedBy, MergedAt: r.MergedAt,
-		CommentID: r.CommentID, CommentSum: r.CommentSum,
+		CommentID: r.CommentID, CommentSum: r.CommentSum, CommentAt: r.CommentAt, CheckAt: r.CheckAt,
 		CheckRunID: r.CheckRunID, CheckSHA: r.CheckSHA, CheckSum: r.CheckSum, ChangedAt: r.ChangedAt,
 	}
 }
@@ -229,21 +231,28 @@ func requestMerge(ctx context.Context, tx pgx.Tx, updateID int64, m fleet.MergeR
 
 func updateSubject(id int64) string { return fmt.Sprintf("update/%d", id) }
 
-// SetComment remembers our comment on an update and a digest of its text.
-func (d *DB) SetComment(ctx context.Context, updateID, commentID int64, sum string) error {
-	_, err := d.pool.Exec(ctx, `update updates set comment_id = @comment, comment_sum = @sum where id = @id`,
-		args{"id": updateID, "comment": commentID, "sum": sum})
+// Written is what was written to GitHub about an update: its id there, a digest of
+// what it says, and when.
+type Written struct {
+	ID  int64
+	Sum string
+	At  time.Time
+}
+
+// SetComment remembers our comment on an update.
+func (d *DB) SetComment(ctx context.Context, updateID int64, w Written) error {
+	_, err := d.pool.Exec(ctx, `update updates set comment_id = @comment, comment_sum = @sum, comment_at = @at where id = @id`,
+		args{"id": updateID, "comment": w.ID, "sum": w.Sum, "at": w.At})
 	if err != nil {
 		return fmt.Errorf("set comment of update %d: %w", updateID, err)
 	}
 	return nil
 }
 
-// SetCheckRun remembers our check run on one head SHA of an update and a digest
-// of what it says.
-func (d *DB) SetCheckRun(ctx context.Context, updateID, runID int64, sha, sum string) error {
-	_, err := d.pool.Exec(ctx, `update updates set check_run_id = @run, check_sha = @sha, check_sum = @sum where id = @id`,
-		args{"id": updateID, "run": runID, "sha": sha, "sum": sum})
+// SetCheckRun remembers our check run on one head SHA of an update.
+func (d *DB) SetCheckRun(ctx context.Context, updateID int64, sha string, w Written) error {
+	_, err := d.pool.Exec(ctx, `update updates set check_run_id = @run, check_sha = @sha, check_sum = @sum, check_at = @at where id = @id`,
+		args{"id": updateID, "run": w.ID, "sha": sha, "sum": w.Sum, "at": w.At})
 	if err != nil {
 		return fmt.Errorf("set check run of update %d: %w", updateID, err)
 	}

@@ -117,8 +117,8 @@ func TestUpdateRemembersOurWordsOnGitHub(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	id := w.claim(12).Update.ID
-	must(t, w.d.SetComment(t.Context(), id, 77, "sum1"))
-	must(t, w.d.SetCheckRun(t.Context(), id, 88, "aaa", "sum2"))
+	must(t, w.d.SetComment(t.Context(), id, db.Written{ID: 77, Sum: "sum1", At: w.now}))
+	must(t, w.d.SetCheckRun(t.Context(), id, "aaa", db.Written{ID: 88, Sum: "sum2", At: w.now}))
 	u, err := w.d.UpdateByNumber(t.Context(), w.repo.ID, 12)
 	must(t, err)
 	if u.ID != id || u.CommentID != 77 || u.CommentSum != "sum1" || u.CheckRunID != 88 || u.CheckSHA != "aaa" || u.CheckSum != "sum2" {

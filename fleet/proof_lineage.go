@@ -16,8 +16,12 @@ type step struct {
 }
 
 // refName is a branch or tag that may be asked for. Git allows more; what lies
-// beyond is not asked, and unread never merges.
+// beyond is not asked for.
 var refName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/+@=-]{0,199}$`)
+
+// noBranch are names that git also takes for a commit, or for a pull request that
+// anybody may open: on such a "branch" every impostor is.
+var noBranch = regexp.MustCompile(`(?i)^(.*-g)?[0-9a-f]{4,64}$|^(refs/)?pull/|\.\.`)
 
 // branchKey names the question whether a fresh GitHub input is on the branch or
 // tag that it asks for, as Snapshot.Lineages does: "owner/repo@ref...rev". Without
@@ -31,7 +35,7 @@ func branchKey(in freshInput) string {
 	if in.original != nil {
 		branch = in.original.Ref
 	}
-	if branch != "" && (!refName.MatchString(branch) || strings.Contains(branch, "..")) {
+	if branch != "" && (!refName.MatchString(branch) || noBranch.MatchString(branch)) {
 		return ""
 	}
 	repo, rev, _ := strings.Cut(commit, "@")
@@ -163,7 +167,7 @@ func (p *proof) onBranch(c *Condition, in freshInput) (byGitHub bool) {
 	if in.original != nil && in.original.Ref != "" {
 		branch = plain(in.original.Ref, 100)
 	}
-	if lineage.Status != "identical" && lineage.Status != "behind" {
+	if !lineage.OnBranch() {
 		c.refuse(fmt.Sprintf("Input '%s': %s is not on %s of %s/%s (GitHub's comparison says %q). Such a commit may exist only in a fork.",
 			name, shortSHA(in.ref.Rev), branch, in.ref.Owner, in.ref.Repo, plain(lineage.Status, 20)),
 			"Make the lock again with `nix flake update`. If such a commit is wanted, merge it on GitHub.")

@@ -156,6 +156,9 @@ type Lineage struct {
 	Ahead  int // commits between, where it is ahead
 }
 
+// OnBranch reports whether a revision that was compared with a branch is on it.
+func (l Lineage) OnBranch() bool { return l.Status == "identical" || l.Status == "behind" }
+
 // CommitFacts is what GitHub says of one revision of an input.
 type CommitFacts struct {
 	CommitterDate time.Time

@@ -30,10 +30,12 @@ type Update struct {
 	MergeSHA   string  // the merge commit, once merged
 	MergedBy   string
 	MergedAt   time.Time
-	CommentID  int64  // ours, 0 until written
-	CommentSum string // digest of what the comment says
-	CheckRunID int64  // ours, 0 until written
-	CheckSHA   string // the head SHA that CheckRunID belongs to
-	CheckSum   string // digest of what the check run says
+	CommentID  int64     // ours, 0 until written
+	CommentSum string    // digest of what the comment says
+	CommentAt  time.Time // when it was last written
+	CheckRunID int64     // ours, 0 until written
+	CheckSHA   string    // the head SHA that CheckRunID belongs to
+	CheckSum   string    // digest of what the check run says
+	CheckAt    time.Time // when it was last written
 	ChangedAt  time.Time
 }

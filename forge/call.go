@@ -31,6 +31,11 @@ type client struct {
 	slots chan struct{}
 	log   zerolog.Logger
 
+	noPolicy memo[struct{}]                     // "repository id@commit" that have no policy file
+	lineages memo[fleet.Reading[fleet.Lineage]] // see lineageFresh
+
+	enterprise bool // see Config
+
 	mu    sync.Mutex
 	until time.Time // GitHub asked us to wait until then
 }

@@ -186,8 +186,11 @@ func (c *client) commit(ctx context.Context, key string) (facts fleet.CommitFact
 	source = "GET /repos/" + name + "/git/commits/" + url.PathEscape(rev)
 	op := "read commit " + key
 	where, err := repoPath(fleet.Repo{Owner: owner, Name: repo}, "/git/commits/"+rev)
-	if err != nil || !isSHA(rev) {
+	switch {
+	case err != nil || !isSHA(rev):
 		return facts, source, fmt.Errorf("%s: not the name of a commit on GitHub", op)
+	case c.enterprise:
+		return facts, source, fmt.Errorf("%s: %w", op, errElsewhere)
 	}
 	p, err := get[struct {
 		SHA       string `json:"sha"`

@@ -32,6 +32,7 @@ type Config struct {
 	APIURL     string // REST root; empty means https://api.github.com/
 	AppID      int64
 	PrivateKey []byte // PEM
+	Enterprise bool   // a GitHub Enterprise Server, which can't speak for what lies on github.com
 	UserAgent  string
 	Now        func() time.Time
 	Transport  http.RoundTripper // nil means one of our own
@@ -131,7 +132,7 @@ func (f *Forge) client(auth http.RoundTripper) *client {
 		CheckRedirect: f.redirect,
 	})
 	gh.BaseURL, gh.UserAgent = f.base, f.config.UserAgent
-	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log}
+	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, enterprise: f.config.Enterprise}
 }
 
 // redirect follows reads of renamed repositories, on the same host only: the

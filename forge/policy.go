@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -18,18 +19,32 @@ const PolicyPath = ".github/nixfleet.yml"
 
 // policy reads the policy file at a commit of the base branch. Without a file the
 // settings hold, or else the built-in policy; a broken file is an error that says
-// where.
+// where. That there is none must also show in the commit's tree: GitHub says 404 for
+// much else, too, and an update must not merge by a milder policy than its own.
 func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string, settings *fleet.Policy) (fleet.Policy, error) {
-	data, err := c.content(ctx, repo, PolicyPath, sha, maxPolicy)
-	switch {
-	case codeOf(err) == http.StatusNotFound && settings != nil:
-		return *settings, nil
-	case codeOf(err) == http.StatusNotFound:
-		return fleet.DefaultPolicy(), nil
-	case err != nil:
-		return fleet.Policy{}, err
+	key := fmt.Sprintf("%d@%s", repo.ID, sha)
+	_, absent := c.noPolicy.get(key, c.now())
+	if !absent {
+		data, err := c.content(ctx, repo, PolicyPath, sha, maxPolicy)
+		switch {
+		case err == nil:
+			return policyfile.Parse(data, PolicyPath)
+		case codeOf(err) != http.StatusNotFound:
+			return fleet.Policy{}, err
+		}
+		modes, treeErr := c.modes(ctx, repo, sha, []string{PolicyPath})
+		if treeErr != nil {
+			return fleet.Policy{}, treeErr
+		}
+		if len(modes) > 0 {
+			return fleet.Policy{}, err
+		}
+		c.noPolicy.put(key, struct{}{}, time.Time{})
 	}
-	return policyfile.Parse(data, PolicyPath)
+	if settings != nil {
+		return *settings, nil
+	}
+	return fleet.DefaultPolicy(), nil
 }
 
 func (l *look) readPolicy(ctx context.Context) {
@@ -77,6 +92,10 @@ func (p requiredPayload) domain() []fleet.RequiredCheck {
 // readRequired reads what the protection of the default branch requires.
 func (l *look) readRequired(ctx context.Context) {
 	name := l.repo.DefaultBranch
+	if l.base.err == nil && !l.base.Protection.Enabled {
+		l.s.Required = reading(l, "GET /repos/"+l.repo.FullName()+"/branches/"+name, []fleet.RequiredCheck(nil), nil)
+		return
+	}
 	rest := "/branches/" + url.PathEscape(name) + "/protection/required_status_checks"
 	source := "GET /repos/" + l.repo.FullName() + rest
 	list, err := l.required(ctx, rest)

@@ -12,8 +12,9 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// readsAtOnce bounds the parallel reads of one snapshot.
-const readsAtOnce = 8
+// readsAtOnce bounds the parallel reads of one kind in a snapshot: a lock of thirty
+// inputs is asked about at once.
+const readsAtOnce = 32
 
 // Kept is what we recorded of a repository, and a look goes by.
 type Kept struct {
@@ -35,7 +36,9 @@ type look struct {
 	fatal error // why the whole look is void
 }
 
-// Snapshot reads everything that GitHub can say about a pull request, all of it
+// Snapshot reads everything that GitHub can say about a pull request, in as few
+// rounds as what depends on what allows: the pull request beside the default branch;
+// what goes by their commits; the locks; the revisions in the locks. All of it is
 // pinned to the head SHA and to the commit of the default branch that were read
 // first. A read that fails is an unknown reading, with the reason. An error means
 // that nothing can be said now: the context ended, GitHub asks us to wait
@@ -46,7 +49,8 @@ func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int, kept 
 		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), err)
 	}
 	l := &look{client: c, repo: repo, kept: kept, s: fleet.Snapshot{Repo: repo, Number: number, OwnAppID: f.config.AppID}}
-	l.readPull(ctx)
+	l.stage(ctx, l.readPull, l.readBase)
+	l.settle(ctx)
 	if l.fatal == nil && l.s.Pull.Known() {
 		l.stage(ctx, l.readPolicy, l.readFiles, l.readMergeBase, l.readRequired, l.readRules, l.readChecks, l.readSuites)
 		l.pinFiles()
@@ -99,19 +103,33 @@ func reading[T any](l *look, source string, v T, err error) fleet.Reading[T] {
 	return read(l.now(), source, v, err)
 }
 
-// readPull reads the pull request, then the default branch's head. What the pull
-// request calls its base SHA may be older than that.
 func (l *look) readPull(ctx context.Context) {
 	p, err := l.pull(ctx, l.repo, l.s.Number)
 	l.s.Pull = reading(l, pullSource(l.repo, l.s.Number), p.domain(), err)
-	if err != nil {
-		return
+	if err == nil {
+		l.s.Repo = p.Base.Repo.domain(l.repo.Installation)
 	}
-	l.repo = p.Base.Repo.domain(l.repo.Installation)
-	l.s.Repo = l.repo
-	l.base, err = l.branch(ctx, l.repo, l.repo.DefaultBranch)
-	if err != nil {
+}
+
+// readBase reads the head of what was the default branch when we last heard. What
+// the pull request calls its base SHA may be older than that.
+func (l *look) readBase(ctx context.Context) {
+	if l.repo.DefaultBranch == "" {
+		return // settle finds out
+	}
+	var err error
+	if l.base, err = l.branch(ctx, l.repo, l.repo.DefaultBranch); err != nil {
 		l.base.err = err
+	}
+}
+
+// settle goes on with the repository as the pull request tells it, and reads its
+// default branch where that turns out to be another one.
+func (l *look) settle(ctx context.Context) {
+	was := l.repo.DefaultBranch
+	if l.repo = l.s.Repo; was != l.repo.DefaultBranch && l.s.Pull.Known() {
+		l.base = branch{}
+		l.readBase(ctx)
 	}
 }
 
