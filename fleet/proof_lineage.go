@@ -158,8 +158,13 @@ func (p *proof) lineage() {
 
 // onBranch checks one new revision, and reports whether GitHub answered for it.
 func (p *proof) onBranch(c *Condition, in freshInput) (byGitHub bool) {
-	name := plain(in.name, 200)
-	lineage, known := p.compared(c, in.name, in.ref, branchKey(in))
+	name, key := plain(in.name, 200), branchKey(in)
+	if key == "" && commitKey(in.ref) != "" && !trusted(p.policy.Updates.Inputs, in.ref) {
+		c.refuse(fmt.Sprintf("Input '%s' asks for %q, which need not be a branch: git takes it for a commit or a pull request, too.", name, plain(in.original.Ref, 100)),
+			p.trustRemedy("If this source is to be trusted", in.ref))
+		return false
+	}
+	lineage, known := p.compared(c, in.name, in.ref, key)
 	if !known {
 		return false
 	}

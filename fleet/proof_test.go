@@ -336,6 +336,33 @@ func TestLineagesToRead(t *testing.T) {
 	}
 }
 
+// What an input asks for may be anybody's word where the input is new, and git takes
+// many words for a commit.
+func TestOnlyBranchesAndTagsCountAsSuch(t *testing.T) {
+	t.Parallel()
+	asking := func(ref string) func(testing.TB, *Snapshot) {
+		return func(t testing.TB, s *Snapshot) {
+			lock := func(n map[string]node) []byte {
+				n["nixpkgs"] = n["nixpkgs"].with("original", attrs{"type": "github", "owner": "NixOS", "repo": "nixpkgs", "ref": ref})
+				return lockOf(t, n)
+			}
+			s.Locks = map[string]Reading[LockPair]{"flake.lock": Known(LockPair{lock(before()), lock(after())}, "GET /contents/flake.lock", noon)}
+			s.Lineages = map[string]Reading[Lineage]{
+				"NixOS/nixpkgs@" + oldRev + "..." + newRev: Known(Lineage{Status: "ahead"}, "GET /compare", noon),
+				"NixOS/nixpkgs@" + ref + "..." + newRev:    Known(Lineage{Status: "identical"}, "GET /compare", noon),
+			}
+		}
+	}
+	cases := map[string]proofCase{}
+	for _, ref := range []string{"main", "nixos-25.05", "release/25.05", "v1.2.3+b", "2.4", "abc", "x-gate"} {
+		cases["a branch "+ref] = proofCase{asking(ref), Passed, "1 new revision", ""}
+	}
+	for _, ref := range []string{newRev, newRev[:7], "ABCDEF0", "v1.0-3-g2222222", "refs/pull/7/head", "pull/7/head", "main..evil", "main^", "evil:main", "-x", "@{-1}", "main~1"} {
+		cases["no branch "+ref] = proofCase{asking(ref), Refused, "which need not be a branch", `trust: ["github:NixOS/nixpkgs`}
+	}
+	runProof(t, "lineage", cases)
+}
+
 // An input that is merely re-pointed to an older node of the same lock brings no new
 // revision, and still goes back.
 func TestAnInputThatIsRepointedBackwardsIsSeen(t *testing.T) {

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-github/v60/github"
@@ -36,8 +35,10 @@ type client struct {
 
 	enterprise bool // see Config
 
-	mu    sync.Mutex
-	until time.Time // GitHub asked us to wait until then
+	limits  *limits
+	granted map[string]string // what the tokens were made for
+	renew   func()            // called when GitHub gives no token; may be nil
+	urgent  bool              // all its calls are
 }
 
 // call is one request. Op says what for, in words for an error.
@@ -47,6 +48,7 @@ type call struct {
 	path   string // below the REST root, with its query
 	accept string
 	in     any
+	urgent bool // may use the reserve: a merge, and what it rests on
 }
 
 // answer is a success, read to its end.
@@ -54,12 +56,14 @@ type answer struct {
 	code int
 	body []byte
 	next int // the next page, 0 for the last
+
+	cursor string // the next page of lists that go by cursors, empty for the last
 }
 
 // do makes one call. Errors are *Error, *RateLimited, or wrap
 // ErrInstallationGone or the context's error; all say the operation.
 func (c *client) do(ctx context.Context, k call) (answer, error) {
-	if err := c.wait(ctx, k.op); err != nil {
+	if err := c.wait(ctx, k); err != nil {
 		return answer{}, err
 	}
 	defer func() { <-c.slots }()
@@ -70,6 +74,10 @@ func (c *client) do(ctx context.Context, k call) (answer, error) {
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	resp, err := c.gh.BareDo(limited, req)
+	if resp != nil {
+		c.limits.saw(resp.Rate)
+		count(k, resp)
+	}
 	if err != nil {
 		return answer{}, c.failed(ctx, k.op, err)
 	}
@@ -80,15 +88,13 @@ func (c *client) do(ctx context.Context, k call) (answer, error) {
 	if err != nil {
 		return answer{}, c.failed(ctx, k.op, err)
 	}
-	return answer{code: resp.StatusCode, body: body, next: resp.NextPage}, nil
+	return answer{code: resp.StatusCode, body: body, next: resp.NextPage, cursor: resp.Cursor}, nil
 }
 
 // wait takes a slot, unless GitHub asked us to be quiet.
-func (c *client) wait(ctx context.Context, op string) error {
-	c.mu.Lock()
-	until := c.until
-	c.mu.Unlock()
-	if c.now().Before(until) {
+func (c *client) wait(ctx context.Context, k call) error {
+	op := k.op
+	if until := c.limits.closed(c.now(), k.urgent || c.urgent); !until.IsZero() {
 		return &RateLimited{Op: op, Until: until}
 	}
 	select {

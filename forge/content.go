@@ -157,7 +157,7 @@ var ErrTooManyFiles = errors.New("GitHub lists only the first 300 changed files"
 // FilesChanged lists the files that differ between two commits, with both names
 // of renamed ones. With ErrTooManyFiles the list is only its beginning.
 func (f *Forge) FilesChanged(ctx context.Context, repo fleet.Repo, from, to string) ([]string, error) {
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return nil, fmt.Errorf("compare commits of %s: %w", repo.FullName(), err)
 	}

@@ -48,7 +48,9 @@ type Forge struct {
 	app    *client
 
 	mu            sync.Mutex
-	installations map[int64]*client
+	installations map[int64]*shared
+	grants        map[int64]grants
+	doors         map[door]*client
 }
 
 // New checks the configuration. It makes no call.
@@ -70,13 +72,14 @@ func New(c Config) (*Forge, error) {
 	}
 	f := &Forge{
 		config: c, base: base, wire: bounded{c.Transport},
-		slots: make(chan struct{}, callsAtOnce), installations: map[int64]*client{},
+		slots: make(chan struct{}, callsAtOnce), installations: map[int64]*shared{},
+		grants: map[int64]grants{}, doors: map[door]*client{},
 	}
 	auth, err := f.appAuth()
 	if err != nil {
 		return nil, err
 	}
-	f.app = f.client(auth)
+	f.app = f.client(auth, &shared{cache: newCache(cacheSize)})
 	return f, nil
 }
 
@@ -99,40 +102,26 @@ func (f *Forge) appAuth() (*ghinstallation.AppsTransport, error) {
 	return auth, nil
 }
 
-// installation is the client of one installation, made on first use. It lives as
-// long as the process: its cache is what makes a steady pull request cheap.
-func (f *Forge) installation(id int64) (*client, error) {
-	if id <= 0 {
-		return nil, fmt.Errorf("no installation of the App is known for this repository: %w", ErrInstallationGone)
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if c := f.installations[id]; c != nil {
-		return c, nil
-	}
-	auth, err := f.appAuth()
-	if err != nil {
-		return nil, err
-	}
-	c := f.client(ghinstallation.NewFromAppsTransport(auth, id))
-	f.installations[id] = c
-	return c, nil
+// shared is what all clients of one installation have in common.
+type shared struct {
+	cache  *cache
+	limits limits
 }
 
 // client puts the layers together: cache, revalidation, authorization, wire. The
 // cache is outside of the authorization, so that its entries outlive the hourly
 // token; it belongs to one installation, so nobody reads another's.
-func (f *Forge) client(auth http.RoundTripper) *client {
+func (f *Forge) client(auth http.RoundTripper, in *shared) *client {
 	gh := github.NewClient(&http.Client{
 		Transport: &httpcache.Transport{
 			Transport:           revalidated{auth},
-			Cache:               newCache(cacheSize),
+			Cache:               in.cache,
 			MarkCachedResponses: true,
 		},
 		CheckRedirect: f.redirect,
 	})
 	gh.BaseURL, gh.UserAgent = f.base, f.config.UserAgent
-	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, enterprise: f.config.Enterprise}
+	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, limits: &in.limits}
 }
 
 // redirect follows reads of renamed repositories, on the same host only: the

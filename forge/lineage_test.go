@@ -2,8 +2,10 @@ package forge
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,6 +34,8 @@ func TestSnapshotTellsHowNewRevisionsLieToTheirBranch(t *testing.T) {
 	}
 	check(map[string]fleet.Lineage{onBranch: {Status: "identical"}, forward: {Status: "ahead", Ahead: 1}})
 	s.commit(inputRepo, forgetest.Commit{Files: map[string]string{"a": "3"}})
+	check(map[string]fleet.Lineage{onBranch: {Status: "identical"}, forward: {Status: "ahead", Ahead: 1}}) // still fresh enough
+	s.forge = s.open(func() time.Time { return time.Now().Add(lineageFresh) }, nil)
 	check(map[string]fleet.Lineage{onBranch: {Status: "behind"}, forward: {Status: "ahead", Ahead: 1}})
 }
 
@@ -50,6 +54,154 @@ func TestSnapshotTellsAnImpostorCommit(t *testing.T) {
 	}
 	if l := got.Lineages["octo/input@..."+impostor]; !l.Known() || l.Value.Status != "diverged" {
 		t.Errorf("its lineage: %+v", l)
+	}
+}
+
+// On github.com the forks of a repository share its objects, so that a commit which
+// nobody let in can be read through the repository that it pretends to be of.
+func TestSnapshotTellsACommitThatOnlyAForkHas(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	must(s.AddRepo(forgetest.Repo{Name: "mallory/input", ForkOf: inputRepo, NotInstalled: true}))(t)
+	impostor := s.commit("mallory/input", forgetest.Commit{Files: map[string]string{"a": "evil"}, Date: s.newDate})
+	s.commit(fleetRepo, forgetest.Commit{Branch: updateBranch, Author: botLogin, Files: map[string]string{"flake.lock": s.lock(impostor, s.newDate)}})
+	n := must(s.OpenPull(fleetRepo, forgetest.Pull{Head: updateBranch, Title: "flake.lock: Update"}))(t)
+	got := s.snapshot(n)
+	if c := got.Commits["octo/input@"+impostor]; !c.Known() || !c.Value.CommitterDate.Equal(s.newDate) {
+		t.Errorf("the commit itself: %+v; it should look like any other", c)
+	}
+	if l := got.Lineages["octo/input@..."+impostor]; !l.Known() || l.Value.OnBranch() {
+		t.Errorf("its lineage: %+v", l)
+	}
+	if l := got.Lineages["octo/input@"+s.oldRev+"..."+impostor]; !l.Known() || l.Value.Status != "ahead" {
+		t.Errorf("against the old revision: %+v; alone this would not tell", l)
+	}
+}
+
+func TestLineagesGoByBranchesAndTags(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	s.commit(inputRepo, forgetest.Commit{Branch: "release/25.05", Parent: s.oldRev, Files: map[string]string{"a": "1.1"}})
+	c := must(s.forge.installation(s.repo.Installation))(t)
+	for key, want := range map[string]string{
+		"octo/input@release/25.05..." + s.oldRev: "behind",
+		"octo/input@release/25.05..." + s.newRev: "diverged",
+		"octo/input@main..." + s.newRev:          "identical",
+	} {
+		if l, _, err := c.lineage(s.ctx, key); err != nil || l.Status != want {
+			t.Errorf("%s: %+v, %v, want %s", key, l, err, want)
+		}
+	}
+	if _, _, err := c.lineage(s.ctx, "octo/input@gone..."+s.newRev); codeOf(err) != 404 {
+		t.Errorf("a branch that is gone: %v", err)
+	}
+}
+
+// GitHub leads from the old name of a repository to the new one for as long as nobody
+// else takes the old.
+func TestAnInputThatWasRenamedIsNotFollowed(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	n, _ := s.update(nil)
+	must(0, s.Rename(inputRepo, "output", "octo"))(t)
+	for key, l := range s.snapshot(n).Lineages {
+		if l.Known() || !strings.Contains(l.Err, "now called octo/output") {
+			t.Errorf("%s: %+v", key, l)
+		}
+	}
+}
+
+func TestAnEnterpriseServerDoesNotSpeakForGitHub(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	n, _ := s.update(nil)
+	s.forge = s.open(time.Now, nil)
+	s.forge.config.Enterprise = true
+	got := s.snapshot(n)
+	for key, l := range got.Lineages {
+		if l.Known() || !strings.Contains(l.Err, "Enterprise") {
+			t.Errorf("%s: %+v", key, l)
+		}
+	}
+	for key, c := range got.Commits {
+		if c.Known() || !strings.Contains(c.Err, "Enterprise") {
+			t.Errorf("%s: %+v", key, c)
+		}
+	}
+	if len(got.Lineages) != 2 || len(got.Commits) != 1 {
+		t.Errorf("%d lineages, %d commits", len(got.Lineages), len(got.Commits))
+	}
+}
+
+func TestALoginThatChangedHandsIsNotLetIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	var kept map[string]fleet.Actor
+	policy := "version: 1\nupdates: {authors: [updater]}\n"
+	s.commit(fleetRepo, forgetest.Commit{Files: map[string]string{PolicyPath: policy}})
+	open := func(branch string) fleet.Snapshot {
+		s.commit(fleetRepo, forgetest.Commit{Branch: branch, Author: "updater", Files: map[string]string{"flake.lock": s.lock(s.newRev, s.newDate)}})
+		n := must(s.OpenPull(fleetRepo, forgetest.Pull{Head: branch, Author: "updater"}))(t)
+		return must(s.forge.Snapshot(s.ctx, s.repo, n, Kept{Authors: kept}))(t)
+	}
+	first := open("one")
+	if first.Pull.Value.Author != first.Authors.Value["updater"] {
+		t.Fatalf("author %+v, resolved %+v", first.Pull.Value.Author, first.Authors)
+	}
+	kept = first.Authors.Value
+	must(0, s.RenameUser("updater", "retired"))(t)
+	second := open("two")
+	if author := second.Pull.Value.Author; author.Login != "updater" || author.ID == first.Pull.Value.Author.ID {
+		t.Fatalf("the name did not change hands: %+v", author)
+	}
+	if got := second.Authors.Value["updater"]; got != first.Pull.Value.Author {
+		t.Errorf("updater is now %+v", got)
+	}
+	if c := authorOf(second); c.Outcome != fleet.Refused {
+		t.Errorf("the new bearer of the name: %+v", c)
+	}
+}
+
+func authorOf(s fleet.Snapshot) fleet.Condition {
+	for _, c := range fleet.Decide(s, time.Now()).Conditions {
+		if c.ID == "author" {
+			return c
+		}
+	}
+	return fleet.Condition{}
+}
+
+func TestAPolicyIsNotMissedForAPassing404(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, forgetest.Options{})
+	n, _ := s.update(nil)
+	s.commit(fleetRepo, forgetest.Commit{Files: map[string]string{PolicyPath: "version: 1\n"}})
+	defer s.Inject(forgetest.Fault{Path: "/repos/*/contents/.github/nixfleet.yml", Status: 404, Times: -1})()
+	if p := s.snapshot(n).Policy; p.Known() || !strings.Contains(p.Err, "does not exist") {
+		t.Errorf("policy: %+v, want unknown: the file is in the tree", p)
+	}
+}
+
+func TestMemosForget(t *testing.T) {
+	t.Parallel()
+	var m memo[int]
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	m.put("a", 1, now.Add(time.Minute))
+	m.put("b", 2, time.Time{})
+	for _, c := range []struct {
+		key  string
+		at   time.Time
+		want int
+	}{{"a", now, 1}, {"a", now.Add(time.Minute), 0}, {"b", now.AddDate(9, 0, 0), 2}, {"c", now, 0}} {
+		if got, ok := m.get(c.key, c.at); got != c.want || ok != (c.want != 0) {
+			t.Errorf("%s at %s: %d, %v", c.key, c.at, got, ok)
+		}
+	}
+	for i := range memoSize {
+		m.put(strconv.Itoa(i), i, time.Time{})
+	}
+	if len(m.held) > memoSize {
+		t.Errorf("%d are held", len(m.held))
 	}
 }
 

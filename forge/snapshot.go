@@ -44,7 +44,7 @@ type look struct {
 // that nothing can be said now: the context ended, GitHub asks us to wait
 // (*RateLimited), or ErrInstallationGone.
 func (f *Forge) Snapshot(ctx context.Context, repo fleet.Repo, number int, kept Kept) (fleet.Snapshot, error) {
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return fleet.Snapshot{}, fmt.Errorf("read pull request %d of %s: %w", number, repo.FullName(), err)
 	}

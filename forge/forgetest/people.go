@@ -84,6 +84,20 @@ func (s *Server) AddRepo(spec Repo) (int64, error) {
 	return r.id, nil
 }
 
+// RenameUser gives an account another login. The old one is free from then on: who
+// is first mentioned by it is somebody else.
+func (s *Server) RenameUser(login, to string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[lower(login)]
+	if _, taken := s.users[lower(to)]; u == nil || taken {
+		return fmt.Errorf("rename account %q to %q: there is none, or the name is taken", login, to)
+	}
+	delete(s.users, lower(login))
+	u.login, s.users[lower(to)] = to, u
+	return nil
+}
+
 // Commit is a commit to make on a branch.
 type Commit struct {
 	// Branch is created if missing, from the default branch's tip.
