@@ -170,15 +170,7 @@ func reachable(bus, public string) string {
 
 // startWork starts the loops and the readers of the bus. They end with ctx.
 func (a *App) startWork(ctx context.Context) {
-	a.loops = []*loop{
-		newLoop("inbox", a.log, a.workInbox),
-		newLoop("repos", a.log, a.workRepos),
-		newLoop("requests", a.log, a.workRequests),
-		newLoop("updates", a.log, a.workUpdates),
-		newLoop("rollouts", a.log, a.workRollouts),
-		newLoop("effects", a.log, a.workEffects),
-		newLoop("orders", a.log, a.workOrders),
-	}
+	a.loops = a.everyLoop()
 	for _, l := range a.loops {
 		a.running.Go(func() { l.run(ctx) })
 	}
@@ -190,6 +182,20 @@ func (a *App) startWork(ctx context.Context) {
 	a.running.Go(func() { a.keep(ctx, "bus repair", a.mend) })
 	if a.private != nil {
 		a.running.Go(func() { a.private.Keep(ctx) })
+	}
+}
+
+// everyLoop lists the loops that claim due work, in the order in which work walks
+// through them.
+func (a *App) everyLoop() []*loop {
+	return []*loop{
+		newLoop("inbox", a.log, a.workInbox),
+		newLoop("repos", a.log, a.workRepos),
+		newLoop("requests", a.log, a.workRequests),
+		newLoop("updates", a.log, a.workUpdates),
+		newLoop("rollouts", a.log, a.workRollouts),
+		newLoop("effects", a.log, a.workEffects),
+		newLoop("orders", a.log, a.workOrders),
 	}
 }
 

@@ -1,6 +1,7 @@
 package forgetest
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -35,7 +36,8 @@ type requestInfo struct {
 // OnRequest sets a function that is called twice for every REST request, on
 // the goroutine that serves it and without locks: it may block, call any
 // method of Server, or panic with http.ErrAbortHandler to cut the connection.
-// The request's path has no /api/v3 prefix. Nil removes it.
+// The request's path has no /api/v3 prefix, and its body is had from GetBody. Nil
+// removes the function.
 func (s *Server) OnRequest(f func(r *http.Request, phase Phase)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,6 +100,7 @@ func (s *Server) serveREST(w http.ResponseWriter, r *http.Request, path string) 
 	seen := r.Clone(r.Context())
 	seen.URL.Path, _ = url.PathUnescape(path)
 	seen.URL.RawPath = path
+	seen.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	fault := s.faults.take(r.Method, seen.URL.Path)
 	s.callHook(seen, BeforeEffect)
 	if !fault.before(r, s.closing) {
