@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/nixfleet/nixfleet/fleet"
@@ -32,8 +33,8 @@ func (a *App) kept(ctx context.Context, repoID int64) (forge.Kept, error) {
 
 // recall completes a snapshot with what we saw ourselves before, and records what
 // it shows for the first time.
-func (a *App) recall(ctx context.Context, snap *fleet.Snapshot, now time.Time) (err error) {
-	if snap.Policy.Known() && snap.Authors.Known() {
+func (a *App) recall(ctx context.Context, snap *fleet.Snapshot, kept forge.Kept, now time.Time) (err error) {
+	if snap.Policy.Known() && snap.Authors.Known() && !maps.Equal(kept.Authors, snap.Authors.Value) {
 		if err := a.db.KeepAccounts(ctx, snap.Repo.ID, snap.Policy.Value.Updates.Authors, snap.Authors.Value, now); err != nil {
 			return err
 		}

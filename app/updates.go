@@ -51,7 +51,7 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	}
 	now := a.cfg.Now()
 	snap.Recorded = c.Recorded
-	if err := a.recall(ctx, &snap, now); err != nil {
+	if err := a.recall(ctx, &snap, kept, now); err != nil {
 		return err
 	}
 	if snap.Pull.Known() {

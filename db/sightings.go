@@ -24,17 +24,25 @@ func (d *DB) SeeInputs(ctx context.Context, keys []string, now time.Time) (map[s
 		}
 		inputs, revs = append(inputs, key[:at]), append(revs, key[at+1:])
 	}
-	type row struct {
-		Input  string
-		Rev    string
-		SeenAt time.Time
+	seen, err := d.inputsSeen(ctx, inputs, revs)
+	if err != nil || len(seen) == len(keys) {
+		return seen, err
 	}
-	_, err := d.pool.Exec(ctx, `
+	_, err = d.pool.Exec(ctx, `
 		insert into input_sightings (input, rev, seen_at)
 		select input, rev, @now from unnest(@inputs::text[], @revs::text[]) as k (input, rev)
 		on conflict do nothing`, args{"inputs": inputs, "revs": revs, "now": now})
 	if err != nil {
 		return nil, fmt.Errorf("see inputs: %w", err)
+	}
+	return d.inputsSeen(ctx, inputs, revs)
+}
+
+func (d *DB) inputsSeen(ctx context.Context, inputs, revs []string) (map[string]time.Time, error) {
+	type row struct {
+		Input  string
+		Rev    string
+		SeenAt time.Time
 	}
 	rows, err := all[row](ctx, d.pool, `
 		select s.input, s.rev, s.seen_at from input_sightings s

@@ -82,7 +82,7 @@ func TestLineagesGoByBranchesAndTags(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, forgetest.Options{})
 	s.commit(inputRepo, forgetest.Commit{Branch: "release/25.05", Parent: s.oldRev, Files: map[string]string{"a": "1.1"}})
-	c := must(s.forge.installation(s.repo.Installation))(t)
+	c := must(s.forge.as(s.ctx, reader, s.repo))(t)
 	for key, want := range map[string]string{
 		"octo/input@release/25.05..." + s.oldRev: "behind",
 		"octo/input@release/25.05..." + s.newRev: "diverged",
@@ -216,7 +216,7 @@ func TestWhatCannotBeComparedIsUnknown(t *testing.T) {
 		}
 	}
 	for _, key := range []string{"octo/input@...abc", "octo/in/put@..." + s.newRev, "../x@..." + s.newRev, ""} {
-		if _, _, err := must(s.forge.installation(s.repo.Installation))(t).lineage(s.ctx, key); err == nil {
+		if _, _, err := must(s.forge.as(s.ctx, reader, s.repo))(t).lineage(s.ctx, key); err == nil {
 			t.Errorf("%q was asked for", key)
 		}
 	}
