@@ -54,7 +54,7 @@ type BranchState struct {
 // Branch reads the default branch's head, and the policy at that commit, or the
 // kept settings where there is no policy file.
 func (f *Forge) Branch(ctx context.Context, repo fleet.Repo, kept Kept) (BranchState, error) {
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return BranchState{}, fmt.Errorf("read repository %s: %w", repo.FullName(), err)
 	}
@@ -93,7 +93,7 @@ func (c *client) repository(ctx context.Context, repo fleet.Repo) (BranchState, 
 // moved on, is left alone without an error.
 func (f *Forge) DeleteBranch(ctx context.Context, repo fleet.Repo, name, sha string) error {
 	op := fmt.Sprintf("delete branch %s of %s", name, repo.FullName())
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, merger, repo)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}

@@ -30,12 +30,10 @@ type client struct {
 	slots chan struct{}
 	log   zerolog.Logger
 
-	noPolicy memo[struct{}]                     // "repository id@commit" that have no policy file
-	lineages memo[fleet.Reading[fleet.Lineage]] // see lineageFresh
+	*shared
 
 	enterprise bool // see Config
 
-	limits  *limits
 	granted map[string]string // what the tokens were made for
 	renew   func()            // called when GitHub gives no token; may be nil
 	urgent  bool              // all its calls are

@@ -25,7 +25,7 @@ type SaidComment struct {
 // ReadComment reads a comment on a pull request.
 func (f *Forge) ReadComment(ctx context.Context, repo fleet.Repo, id int64) (SaidComment, error) {
 	op := fmt.Sprintf("read comment %d of %s", id, repo.FullName())
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return SaidComment{}, fmt.Errorf("%s: %w", op, err)
 	}
@@ -58,7 +58,7 @@ func (f *Forge) ReadComment(ctx context.Context, repo fleet.Repo, id int64) (Sai
 // there already, or whose comment is gone, is left as it is.
 func (f *Forge) React(ctx context.Context, repo fleet.Repo, comment int64, content string) error {
 	op := fmt.Sprintf("react to comment %d of %s", comment, repo.FullName())
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, talker, repo)
 	if err != nil {
 		return fmt.Errorf("%s: %w", op, err)
 	}

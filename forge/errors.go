@@ -134,15 +134,19 @@ func (c *client) noToken(op string, e *ghinstallation.HTTPError) error {
 	}
 	resp := e.Response
 	_ = resp.Body.Close()
-	switch {
-	case resp.StatusCode == http.StatusNotFound:
-		return fmt.Errorf("%s: %w", op, ErrInstallationGone)
-	case resp.StatusCode == http.StatusTooManyRequests, resp.Header.Get("Retry-After") != "",
-		resp.StatusCode == http.StatusForbidden && resp.Header.Get("X-RateLimit-Remaining") == "0":
+	limited := resp.StatusCode == http.StatusTooManyRequests || resp.Header.Get("Retry-After") != "" ||
+		resp.StatusCode == http.StatusForbidden && resp.Header.Get("X-RateLimit-Remaining") == "0"
+	if limited {
 		return c.limit(op, resp, time.Time{})
-	case resp.StatusCode == http.StatusForbidden:
+	}
+	switch resp.StatusCode {
+	case http.StatusForbidden, http.StatusNotFound, http.StatusUnprocessableEntity:
+		// Suspended, removed, the repository taken away, or fewer permissions than we knew of.
+		if c.renew != nil {
+			c.renew()
+		}
 		return fmt.Errorf("%s: %w", op, ErrInstallationGone)
-	case resp.StatusCode == http.StatusUnauthorized:
+	case http.StatusUnauthorized:
 		return &notSent{&Error{Op: op, Code: resp.StatusCode, Message: "it does not accept our signature; check App id, private key and the clock"}}
 	}
 	return &notSent{&Error{Op: op, Code: resp.StatusCode, Message: "no token for the installation"}}
@@ -177,9 +181,7 @@ func (c *client) limit(op string, resp *http.Response, until time.Time) error {
 	if !until.After(now) || until.After(now.Add(2*time.Hour)) {
 		until = now.Add(time.Minute)
 	}
-	c.mu.Lock()
-	c.until = until
-	c.mu.Unlock()
+	c.limits.quiet(until)
 	c.log.Warn().Str("op", op).Time("until", until).Msg("GitHub asks us to wait")
 	return &RateLimited{Op: op, Until: until}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/go-github/v60/github"
 	"github.com/gregjones/httpcache"
 	"github.com/rs/zerolog"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 const (
@@ -104,8 +106,10 @@ func (f *Forge) appAuth() (*ghinstallation.AppsTransport, error) {
 
 // shared is what all clients of one installation have in common.
 type shared struct {
-	cache  *cache
-	limits limits
+	cache    *cache
+	limits   limits
+	noPolicy memo[struct{}]                     // "repository id@commit" that have no policy file
+	lineages memo[fleet.Reading[fleet.Lineage]] // see lineageFresh
 }
 
 // client puts the layers together: cache, revalidation, authorization, wire. The
@@ -121,7 +125,7 @@ func (f *Forge) client(auth http.RoundTripper, in *shared) *client {
 		CheckRedirect: f.redirect,
 	})
 	gh.BaseURL, gh.UserAgent = f.base, f.config.UserAgent
-	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, limits: &in.limits}
+	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, shared: in, enterprise: f.config.Enterprise}
 }
 
 // redirect follows reads of renamed repositories, on the same host only: the

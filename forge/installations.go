@@ -46,7 +46,7 @@ func (f *Forge) Installations(ctx context.Context) ([]fleet.InstallationChanged,
 
 func (f *Forge) repositories(ctx context.Context, installation int64) ([]fleet.Repo, error) {
 	op := fmt.Sprintf("list repositories of installation %d", installation)
-	c, err := f.installation(installation)
+	c, err := f.as(ctx, lister, fleet.Repo{Installation: installation})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}

@@ -50,11 +50,11 @@ func (f *Forge) Merge(ctx context.Context, repo fleet.Repo, number int, o fleet.
 	if !isSHA(o.HeadSHA) {
 		return MergeResult{}, fmt.Errorf("%s: no head SHA to pin it to", op)
 	}
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, merger, repo)
 	if err != nil {
 		return MergeResult{}, fmt.Errorf("%s: %w", op, err)
 	}
-	a, err := c.write(ctx, repo, call{op: op, method: http.MethodPut, in: map[string]string{
+	a, err := c.write(ctx, repo, call{op: op, method: http.MethodPut, urgent: true, in: map[string]string{
 		"sha":            o.HeadSHA,
 		"merge_method":   o.Method,
 		"commit_title":   o.Title,

@@ -25,7 +25,7 @@ func (f *Forge) Permission(ctx context.Context, repo fleet.Repo, who fleet.Actor
 	if !namePattern.MatchString(who.Login) || who.ID <= 0 {
 		return "", fmt.Errorf("%s: no login and id that GitHub allows", op)
 	}
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", op, err)
 	}

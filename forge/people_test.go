@@ -54,7 +54,7 @@ func TestPermissionThatIsNotKnownIsAnError(t *testing.T) {
 // account is an account as webhooks name it.
 func (s *site) account(login string) fleet.Actor {
 	s.t.Helper()
-	c, err := s.forge.installation(s.repo.Installation)
+	c, err := s.forge.as(s.ctx, reader, s.repo)
 	u := must(get[userPayload](s.ctx, must(c, err)(s.t), "read account", "users/"+login))(s.t)
 	return u.domain()
 }

@@ -87,9 +87,11 @@ func pullSource(repo fleet.Repo, number int) string {
 // has to be asked first.
 func (f *Forge) Pull(ctx context.Context, repo fleet.Repo, number int) fleet.Reading[fleet.Pull] {
 	var p pullPayload
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err == nil {
-		p, err = c.pull(ctx, repo, number)
+		urgent := *c
+		urgent.urgent = true // a merge waits for it
+		p, err = urgent.pull(ctx, repo, number)
 	}
 	return read(f.config.Now(), pullSource(repo, number), p.domain(), err)
 }
@@ -151,7 +153,7 @@ type filePayload struct {
 // It asks the list, not the search, whose index can be wrong.
 func (f *Forge) OpenPulls(ctx context.Context, repo fleet.Repo) ([]int, error) {
 	op := "list open pull requests of " + repo.FullName()
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, reader, repo)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}

@@ -43,7 +43,7 @@ func (c commentPayload) by(app int64) bool {
 // lost; a comment that somebody deleted is written again.
 func (f *Forge) UpsertComment(ctx context.Context, repo fleet.Repo, number int, id int64, body string) (int64, error) {
 	op := fmt.Sprintf("write comment on pull request %d of %s", number, repo.FullName())
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, talker, repo)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", op, err)
 	}
@@ -158,7 +158,7 @@ func (r CheckRun) payload() map[string]any {
 // ours at the head SHA first, for the same reason as UpsertComment.
 func (f *Forge) UpsertCheckRun(ctx context.Context, repo fleet.Repo, r CheckRun) (int64, error) {
 	op := fmt.Sprintf("write check run of %s at %.7s", repo.FullName(), r.HeadSHA)
-	c, err := f.installation(repo.Installation)
+	c, err := f.as(ctx, talker, repo)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", op, err)
 	}
