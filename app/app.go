@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -38,7 +39,8 @@ type App struct {
 	down     closers
 	running  sync.WaitGroup
 	stop     context.CancelCauseFunc
-	failed   chan error // the first part that ended by itself
+	failed   chan error   // the first part that ended by itself
+	lost     atomic.Int64 // webhooks that GitHub could not bring, at the last look
 }
 
 // Start brings everything up in one straight line, each step on top of the ones
@@ -71,7 +73,7 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		return nil, err
 	}
 	a.forge, err = forge.New(forge.Config{
-		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: secrets.privateKey,
+		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: secrets.privateKey, Enterprise: cfg.enterprise(),
 		UserAgent: "nixfleet/" + Version, Now: cfg.Now, Log: cfg.Log,
 	})
 	if err != nil {
@@ -177,7 +179,7 @@ func (a *App) startWork(ctx context.Context) {
 	a.running.Go(func() { a.keep(ctx, "changes", func(ctx context.Context) error { return a.db.Listen(ctx, a.pokeAll) }) })
 	a.running.Go(func() { a.keep(ctx, "answers", a.readAnswers) })
 	a.running.Go(func() { a.keep(ctx, "heartbeats", a.readBeats) })
-	a.running.Go(func() { a.keep(ctx, "catch-up", a.catchUp) })
+	a.running.Go(func() { a.keep(ctx, "recovery", a.recover) })
 	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })
 	a.running.Go(func() { a.keep(ctx, "bus repair", a.mend) })
 	if a.private != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -113,6 +114,17 @@ func (c *Config) checkGitHub(s secrets) (faults []error) {
 		faults = append(faults, fmt.Errorf("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: %d secrets found, at most two may be live", len(s.webhook)))
 	}
 	return faults
+}
+
+// enterprise reports whether the API is another one than github.com's, which can't
+// speak for the inputs that lie there. On this machine it is an imitation, and can.
+func (c *Config) enterprise() bool {
+	u, err := url.Parse(c.GitHubAPIURL)
+	if err != nil || c.GitHubAPIURL == "" || u.Hostname() == "api.github.com" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !ip.IsLoopback()
 }
 
 func (c *Config) path(parts ...string) string {

@@ -16,10 +16,10 @@ const (
 	pruneAtOnce = 1000
 )
 
-// mend compares the bus with the database now and then: one that lost messages, or
+// mend compares the bus with the database at the start and now and then: one that lost messages, or
 // was replaced while we were connected, does not say so.
 func (a *App) mend(ctx context.Context) error {
-	timer := time.NewTimer(reconcileEvery)
+	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {

@@ -103,26 +103,3 @@ func (a *App) rolloutOfPush(ctx context.Context, c db.RepoClaim, head string, po
 	r.Reason, r.Actor = "the default branch moved and its lock changed", "push"
 	return r, nil
 }
-
-// catchUp runs once at start: it asks GitHub what the App may see and makes every
-// repository due, so that an outage of any length costs nothing but time.
-func (a *App) catchUp(ctx context.Context) error {
-	return errors.Join(a.learnRepos(ctx), a.repairBus(ctx))
-}
-
-// learnRepos records what the App may see, as far as it could be read: what keeps
-// one installation from it must not keep the others.
-func (a *App) learnRepos(ctx context.Context) error {
-	installations, unread := a.forge.Installations(ctx)
-	facts := make([]fleet.Fact, 0, len(installations))
-	for _, in := range installations {
-		facts = append(facts, in)
-	}
-	if err := a.db.Record(ctx, a.cfg.Now(), facts...); err != nil {
-		return fmt.Errorf("record installations: %w", err)
-	}
-	if unread != nil {
-		return fmt.Errorf("read installations: %w", unread)
-	}
-	return nil
-}

@@ -11,7 +11,6 @@ import (
 	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/handlers"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // routes is every address of the server (SPEC 10).
@@ -35,7 +34,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", a.ready)
-	mux.Handle("GET /metrics", promhttp.Handler())
+	mux.Handle("GET /metrics", a.metricsPage())
 	mux.Handle("POST /api/v1/enroll", bounded(http.HandlerFunc(a.enroll)))
 	api.Mount(mux, Version, service{a})
 	mux.Handle("/", pages)

@@ -117,3 +117,23 @@ func (d *DB) PruneDeliveries(ctx context.Context, before time.Time, n int) (int,
 	}
 	return int(tag.RowsAffected()), nil
 }
+
+// UnknownDeliveries returns those of the given webhooks that we never stored, in the
+// order in which they were given.
+func (d *DB) UnknownDeliveries(ctx context.Context, guids []string) ([]string, error) {
+	if len(guids) == 0 {
+		return nil, nil
+	}
+	type row struct{ GUID string }
+	rows, err := all[row](ctx, d.pool, `
+		select k.guid from unnest(@guids::text[]) with ordinality as k (guid, n)
+		where not exists (select from inbox i where i.guid = k.guid) order by k.n`, args{"guids": guids})
+	if err != nil {
+		return nil, fmt.Errorf("look for deliveries that never came: %w", err)
+	}
+	unknown := make([]string, len(rows))
+	for i, r := range rows {
+		unknown[i] = r.GUID
+	}
+	return unknown, nil
+}

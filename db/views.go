@@ -103,6 +103,8 @@ func collect[T any](b *pgx.Batch, sql string, a args, f func(T)) {
 type Stats struct {
 	InboxWaiting   int
 	InboxLag       time.Duration // how long the oldest delivery has waited
+	LastDelivery   time.Time     // when the newest delivery came; zero: never
+	StaleRepos     int           // watched repositories that were not read for three rounds
 	EffectsWaiting int
 	EffectsLag     time.Duration // how long the oldest effect has been overdue
 	UpdatesDue     int
@@ -115,6 +117,8 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 	type row struct {
 		InboxWaiting   int
 		InboxOldest    time.Time
+		LastDelivery   time.Time
+		StaleRepos     int
 		EffectsWaiting int
 		EffectsOldest  time.Time
 		UpdatesDue     int
@@ -124,17 +128,19 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 	r, err := one[row](ctx, d.pool, `
 		select (select count(*) from inbox where due_at is not null) as inbox_waiting,
 			(select min(received_at) from inbox where due_at is not null) as inbox_oldest,
+			(select received_at from inbox order by id desc limit 1) as last_delivery,
+			(select count(*) from repos r where coalesce(head_at, created_at) < @stale and `+watched+`) as stale_repos,
 			(select count(*) from outbox) as effects_waiting,
 			(select min(due_at) from outbox) as effects_oldest,
 			(select count(*) from updates where due_at <= @now) as updates_due,
 			(select count(*) from rollouts where due_at <= @now) as rollouts_due,
 			(select count(*) from hosts where enrolled_at is not null and revoked_at is null) as hosts`,
-		args{"now": now})
+		args{"now": now, "stale": now.Add(-staleAfter)})
 	if err != nil {
 		return Stats{}, fmt.Errorf("read statistics: %w", err)
 	}
 	return Stats{
-		InboxWaiting: r.InboxWaiting, InboxLag: lag(now, r.InboxOldest),
+		InboxWaiting: r.InboxWaiting, InboxLag: lag(now, r.InboxOldest), LastDelivery: r.LastDelivery, StaleRepos: r.StaleRepos,
 		EffectsWaiting: r.EffectsWaiting, EffectsLag: lag(now, r.EffectsOldest),
 		UpdatesDue: r.UpdatesDue, RolloutsDue: r.RolloutsDue, Hosts: r.Hosts,
 	}, nil
@@ -146,3 +152,6 @@ func lag(now, since time.Time) time.Duration {
 	}
 	return max(0, now.Sub(since))
 }
+
+// staleAfter is three rounds of reconciliation: what was not read for so long is old.
+const staleAfter = 15 * time.Minute

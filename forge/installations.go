@@ -14,21 +14,29 @@ import (
 // repositories of each.
 const installationPages = 100
 
+// Installed is where the App is installed.
+type Installed struct {
+	Complete bool                        // the list of installations was read to its end
+	Listed   []int64                     // ids of all installations, also of those that could not be read
+	Read     []fleet.InstallationChanged // with the repositories that the App may see
+}
+
 // Installations lists where the App is installed, with the repositories that it
 // may see: what was missed while the server was away. It returns what it could
 // read, with an error for the rest.
-func (f *Forge) Installations(ctx context.Context) ([]fleet.InstallationChanged, error) {
+func (f *Forge) Installations(ctx context.Context) (Installed, error) {
 	lists, err := pages[[]struct {
 		ID          int64       `json:"id"`
 		Account     userPayload `json:"account"`
 		SuspendedAt *time.Time  `json:"suspended_at"`
 	}](ctx, f.app, "list installations", "app/installations", installationPages)
 	if err != nil {
-		return nil, err
+		return Installed{}, err
 	}
-	var all []fleet.InstallationChanged
+	all := Installed{Complete: true}
 	var failed []error
 	for _, in := range slices.Concat(lists...) {
+		all.Listed = append(all.Listed, in.ID)
 		changed := fleet.InstallationChanged{
 			ID: in.ID, Account: in.Account.Login, Suspended: in.SuspendedAt != nil, Cause: "catch-up",
 		}
@@ -39,7 +47,7 @@ func (f *Forge) Installations(ctx context.Context) ([]fleet.InstallationChanged,
 				continue
 			}
 		}
-		all = append(all, changed)
+		all.Read = append(all.Read, changed)
 	}
 	return all, errors.Join(failed...)
 }

@@ -161,7 +161,7 @@ func TestInstallationsListsWhatTheAppMaySee(t *testing.T) {
 	must(s.AddRepo(forgetest.Repo{Name: "acme/infra"}))(t)
 	suspended := s.InstallationID("acme/infra")
 	must(0, s.Suspend(suspended))(t)
-	got := must(s.forge.Installations(s.ctx))(t)
+	got := must(s.forge.Installations(s.ctx))(t).Read
 	want := []fleet.InstallationChanged{
 		{ID: s.repo.Installation, Account: "octo", Cause: "catch-up", Added: []fleet.Repo{s.repo}},
 		{ID: suspended, Account: "acme", Suspended: true, Cause: "catch-up"},

@@ -52,6 +52,9 @@ create table setup_visits (
     expires_at timestamptz not null
 );
 
+-- GitHub's name of a delivery alone finds it, whichever hook brought it.
+create index inbox_guid on inbox (guid);
+
 -- When comment and check run were last written, so that edits keep their distance.
 alter table updates add comment_at timestamptz, add check_at timestamptz;
 
