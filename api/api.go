@@ -31,6 +31,14 @@ type Service interface {
 	// NewHost records a host and returns its one-time enrolment token, which is
 	// kept nowhere in clear, and when it expires.
 	NewHost(ctx context.Context, by fleet.Actor, h NewHost) (token string, expires time.Time, err error)
+	// Policy tells what holds for a repository, named owner/name. One that is not
+	// watched is ErrUnknown.
+	Policy(ctx context.Context, repo string) (Policy, error)
+	// SetPolicy changes the settings of a repository without a policy file. Where
+	// there is one, it is ErrFileRules; what is no policy is ErrInvalid.
+	SetPolicy(ctx context.Context, by fleet.Actor, repo, settings string) (Policy, error)
+	// Explain looks at an update now and judges it, with suppositions if there are any.
+	Explain(ctx context.Context, repo string, number int, w fleet.WhatIf) (Explanation, error)
 	// RevokeHost takes a host's credential away and cuts its connection.
 	RevokeHost(ctx context.Context, by fleet.Actor, name string) error
 }
@@ -51,6 +59,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	a := humago.New(mux, config)
 	a.UseMiddleware(authenticate(a, s))
 	hosts(a, s)
+	policies(a, s)
 }
 
 type actorKey struct{}

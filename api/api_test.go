@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,8 +17,10 @@ import (
 
 // service is a product with one host.
 type service struct {
-	made    []api.NewHost
-	revoked []string
+	made     []api.NewHost
+	revoked  []string
+	settings string
+	asked    fleet.WhatIf
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
@@ -45,6 +48,39 @@ func (s *service) NewHost(_ context.Context, by fleet.Actor, h api.NewHost) (str
 	}
 	s.made = append(s.made, h)
 	return "secret", time.Unix(1e9, 0).UTC(), nil
+}
+
+func (s *service) Policy(_ context.Context, repo string) (api.Policy, error) {
+	if repo != "octo/fleet" {
+		return api.Policy{}, api.ErrUnknown
+	}
+	p := api.Policy{Repo: repo, Source: "built-in", File: "https://github.example/file", Settings: s.settings}
+	if p.Settings != "" {
+		p.Source = "settings"
+	}
+	return p, nil
+}
+
+func (s *service) SetPolicy(ctx context.Context, by fleet.Actor, repo, settings string) (api.Policy, error) {
+	p, err := s.Policy(ctx, repo)
+	switch {
+	case err != nil:
+		return p, err
+	case settings == "ruled":
+		return p, api.ErrFileRules
+	case settings == "broken":
+		return p, fmt.Errorf("%w: settings:1:1: broken", api.ErrInvalid)
+	}
+	s.settings = settings + " by " + by.Login
+	return s.Policy(ctx, repo)
+}
+
+func (s *service) Explain(_ context.Context, repo string, number int, w fleet.WhatIf) (api.Explanation, error) {
+	if repo != "octo/fleet" || number != 7 {
+		return api.Explanation{}, api.ErrUnknown
+	}
+	s.asked = w
+	return api.Explanation{Repo: repo, Number: number, Verdict: fleet.Verdict{Headline: "Waits."}}, nil
 }
 
 func (s *service) RevokeHost(_ context.Context, by fleet.Actor, name string) error {

@@ -44,6 +44,33 @@ func (c *Client) RevokeHost(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/api/v1/hosts/"+url.PathEscape(name), nil, nil)
 }
 
+// Policy tells what holds for a repository, named owner/name.
+func (c *Client) Policy(ctx context.Context, repo string) (Policy, error) {
+	var out Policy
+	err := c.call(ctx, http.MethodGet, repoPath(repo)+"/policy", nil, &out)
+	return out, err
+}
+
+// SetPolicy changes the settings of a repository without a policy file.
+func (c *Client) SetPolicy(ctx context.Context, repo, settings string) (Policy, error) {
+	var out Policy
+	err := c.call(ctx, http.MethodPut, repoPath(repo)+"/policy", map[string]string{"settings": settings}, &out)
+	return out, err
+}
+
+// Explain asks for every condition of an update. The suppositions are the query
+// parameters of the endpoint.
+func (c *Client) Explain(ctx context.Context, repo string, number int, suppose url.Values) (Explanation, error) {
+	var out Explanation
+	err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s/updates/%d/explain?%s", repoPath(repo), number, suppose.Encode()), nil, &out)
+	return out, err
+}
+
+func repoPath(repo string) string {
+	owner, name, _ := strings.Cut(repo, "/")
+	return "/api/v1/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name)
+}
+
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
 	if c.Server == "" {
 		return errors.New("no server to ask: set NIXFLEET_SERVER to its address")

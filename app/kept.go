@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
 
@@ -22,12 +21,12 @@ func (a *App) kept(ctx context.Context, repoID int64) (forge.Kept, error) {
 	if err != nil || settings == nil || settings.Policy == "" {
 		return k, err
 	}
-	p, err := policyfile.Parse([]byte(settings.Policy), "settings")
-	if err != nil {
+	r := fleet.Known(fleet.Policy{}, "settings", settings.ChangedAt)
+	if r.Value, err = policyfile.Parse([]byte(settings.Policy), "settings"); err != nil {
 		// They were valid when they were stored; a later version may read more strictly.
-		return k, fmt.Errorf("read the policy settings of repository %d: %w", repoID, err)
+		r = fleet.Unknown[fleet.Policy]("settings", settings.ChangedAt, err.Error())
 	}
-	k.Settings = &p
+	k.Settings = &r
 	return k, nil
 }
 

@@ -131,13 +131,9 @@ func TestPressesOfOnePersonKeepTheirOrder(t *testing.T) {
 	}
 }
 
-func TestOnlyPressesOfWatchedRepositoriesAreHandedOut(t *testing.T) {
+func TestOnlyRequestsOfWatchedRepositoriesAreHandedOut(t *testing.T) {
 	t.Parallel()
 	w, _ := ready(t)
-	must(t, w.d.Record(t.Context(), w.now, fleet.Commented{Repo: w.repo, Number: 1, Comment: 77, By: ada}))
-	if _, said := w.requests(); said != nil {
-		t.Errorf("comments are handed out: %v", said)
-	}
 	w.press("hold", "aaa", ada)
 	must(t, w.d.Record(t.Context(), w.now, fleet.InstallationChanged{ID: 3, Suspended: true}))
 	if _, said := w.requests(); said != nil {

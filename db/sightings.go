@@ -15,17 +15,12 @@ func (d *DB) SeeInputs(ctx context.Context, keys []string, now time.Time) (map[s
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	keys = slices.Compact(slices.Sorted(slices.Values(keys))) // in one order, so that two looks never wait for each other
-	var inputs, revs []string
-	for _, key := range keys {
-		at := strings.LastIndex(key, "@")
-		if at < 0 {
-			return nil, fmt.Errorf("see inputs: %q names no revision", key)
-		}
-		inputs, revs = append(inputs, key[:at]), append(revs, key[at+1:])
+	inputs, revs, err := splitSightings(keys)
+	if err != nil {
+		return nil, err
 	}
 	seen, err := d.inputsSeen(ctx, inputs, revs)
-	if err != nil || len(seen) == len(keys) {
+	if err != nil || len(seen) == len(inputs) {
 		return seen, err
 	}
 	_, err = d.pool.Exec(ctx, `
@@ -36,6 +31,29 @@ func (d *DB) SeeInputs(ctx context.Context, keys []string, now time.Time) (map[s
 		return nil, fmt.Errorf("see inputs: %w", err)
 	}
 	return d.inputsSeen(ctx, inputs, revs)
+}
+
+// InputsSeen returns what [DB.SeeInputs] does of the revisions that were seen before,
+// and remembers none.
+func (d *DB) InputsSeen(ctx context.Context, keys []string) (map[string]time.Time, error) {
+	inputs, revs, err := splitSightings(keys)
+	if err != nil || len(inputs) == 0 {
+		return nil, err
+	}
+	return d.inputsSeen(ctx, inputs, revs)
+}
+
+// splitSightings returns each key once, in one order, so that two looks never wait
+// for each other.
+func splitSightings(keys []string) (inputs, revs []string, err error) {
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
+		at := strings.LastIndex(key, "@")
+		if at < 0 {
+			return nil, nil, fmt.Errorf("see inputs: %q names no revision", key)
+		}
+		inputs, revs = append(inputs, key[:at]), append(revs, key[at+1:])
+	}
+	return inputs, revs, nil
 }
 
 func (d *DB) inputsSeen(ctx context.Context, inputs, revs []string) (map[string]time.Time, error) {

@@ -101,6 +101,6 @@ func TestStatsSayWhatWaits(t *testing.T) {
 	s, err = w.d.Stats(t.Context(), w.after(time.Minute))
 	must(t, err)
 	equal(t, "then", s, db.Stats{
-		InboxWaiting: 1, InboxLag: time.Minute, EffectsWaiting: 2, EffectsLag: time.Minute, UpdatesDue: 1, Hosts: 1,
+		InboxWaiting: 1, InboxLag: time.Minute, LastDelivery: t0, EffectsWaiting: 2, EffectsLag: time.Minute, UpdatesDue: 1, Hosts: 1,
 	})
 }

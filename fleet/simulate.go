@@ -1,7 +1,9 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,4 +67,23 @@ func supposeChecks(s Snapshot, suppose map[string]string, now time.Time) Reading
 		}
 	}
 	return Known(checks, "supposed", now)
+}
+
+// suppositions are the results that a check may be supposed to have.
+var suppositions = []string{"success", "neutral", "skipped", "failure", "cancelled", "timed_out", "action_required", "pending", "missing"}
+
+// ParseSupposed reads suppositions of the form "check:result", for [WhatIf].
+func ParseSupposed(list []string) (map[string]string, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	checks := make(map[string]string, len(list))
+	for _, s := range list {
+		i := strings.LastIndex(s, ":")
+		if i <= 0 || !slices.Contains(suppositions, s[i+1:]) {
+			return nil, fmt.Errorf("%q is no supposition about a check; write NAME:RESULT, where RESULT is one of %s", plain(s, 100), strings.Join(suppositions, ", "))
+		}
+		checks[s[:i]] = s[i+1:]
+	}
+	return checks, nil
 }

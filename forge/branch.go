@@ -49,6 +49,8 @@ type BranchState struct {
 	Archived bool       // takes no merges
 	HeadSHA  string
 	Policy   fleet.Reading[fleet.Policy]
+
+	PolicyFile bool // there is a file at that commit, though it may be broken or unreadable
 }
 
 // Branch reads the default branch's head, and the policy at that commit, or the
@@ -69,6 +71,8 @@ func (f *Forge) Branch(ctx context.Context, repo fleet.Repo, kept Kept) (BranchS
 	state.HeadSHA = b.Commit.SHA
 	p, err := c.policy(ctx, state.Repo, b.Commit.SHA, kept.Settings)
 	state.Policy = read(c.now(), policySource(state.Repo, b.Commit.SHA), p, err)
+	_, absent := c.noPolicy.get(policyKey(state.Repo, b.Commit.SHA), c.now())
+	state.PolicyFile = !absent
 	return state, nil
 }
 

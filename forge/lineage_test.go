@@ -317,12 +317,18 @@ func TestSettingsHoldWhereThereIsNoPolicyFile(t *testing.T) {
 	n, _ := s.update(nil)
 	settings := fleet.DefaultPolicy()
 	settings.Updates.AutoMerge.Method = "rebase"
-	kept := Kept{Settings: &settings}
+	stored := fleet.Known(settings, "settings", s.newDate)
+	kept := Kept{Settings: &stored}
 	if got := must(s.forge.Snapshot(s.ctx, s.repo, n, kept))(t).Policy; got.Value.Updates.AutoMerge.Method != "rebase" {
 		t.Errorf("without a file: %+v", got)
 	}
 	s.commit(fleetRepo, forgetest.Commit{Files: map[string]string{PolicyPath: "version: 1\nupdates: {auto_merge: {method: merge}}\n"}})
 	if got := must(s.forge.Snapshot(s.ctx, s.repo, n, kept))(t).Policy; got.Value.Updates.AutoMerge.Method != "merge" {
 		t.Errorf("with a file: %+v", got)
+	}
+	s.commit(fleetRepo, forgetest.Commit{Remove: []string{PolicyPath}})
+	stored = fleet.Unknown[fleet.Policy]("settings", s.newDate, "settings:3:1: x")
+	if got := must(s.forge.Snapshot(s.ctx, s.repo, n, kept))(t).Policy; got.Known() || got.Err != "settings:3:1: x" {
+		t.Errorf("with settings that can't be read: %+v", got)
 	}
 }

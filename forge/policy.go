@@ -2,6 +2,7 @@ package forge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,8 +22,8 @@ const PolicyPath = ".github/nixfleet.yml"
 // settings hold, or else the built-in policy; a broken file is an error that says
 // where. That there is none must also show in the commit's tree: GitHub says 404 for
 // much else, too, and an update must not merge by a milder policy than its own.
-func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string, settings *fleet.Policy) (fleet.Policy, error) {
-	key := fmt.Sprintf("%d@%s", repo.ID, sha)
+func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string, settings *fleet.Reading[fleet.Policy]) (fleet.Policy, error) {
+	key := policyKey(repo, sha)
 	_, absent := c.noPolicy.get(key, c.now())
 	if !absent {
 		data, err := c.content(ctx, repo, PolicyPath, sha, maxPolicy)
@@ -41,10 +42,13 @@ func (c *client) policy(ctx context.Context, repo fleet.Repo, sha string, settin
 		}
 		c.noPolicy.put(key, struct{}{}, time.Time{})
 	}
-	if settings != nil {
-		return *settings, nil
+	switch {
+	case settings == nil:
+		return fleet.DefaultPolicy(), nil
+	case !settings.Known():
+		return fleet.Policy{}, errors.New(settings.Err)
 	}
-	return fleet.DefaultPolicy(), nil
+	return settings.Value, nil
 }
 
 func (l *look) readPolicy(ctx context.Context) {
@@ -55,6 +59,8 @@ func (l *look) readPolicy(ctx context.Context) {
 	}
 	l.s.Policy = reading(l, policySource(l.repo, sha), p, err)
 }
+
+func policyKey(repo fleet.Repo, sha string) string { return fmt.Sprintf("%d@%s", repo.ID, sha) }
 
 func policySource(repo fleet.Repo, sha string) string {
 	return fmt.Sprintf("GET /repos/%s/contents/%s?ref=%.7s", repo.FullName(), PolicyPath, sha)

@@ -18,8 +18,8 @@ const readsAtOnce = 32
 
 // Kept is what we recorded of a repository, and a look goes by.
 type Kept struct {
-	Authors  map[string]fleet.Actor // logins of the policy that were resolved before; they are not asked for again
-	Settings *fleet.Policy          // the policy where the repository has no file; nil: the built-in one
+	Authors  map[string]fleet.Actor       // logins of the policy that were resolved before; they are not asked for again
+	Settings *fleet.Reading[fleet.Policy] // the policy where the repository has no file; nil: the built-in one
 }
 
 // look is one look at one pull request.

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// ErrFileRules is returned by [Service.SetPolicy] for a repository whose policy file
+// rules.
+var ErrFileRules = errors.New("the policy file of the repository rules")
+
+// Policy is what holds for one repository, and where it comes from.
+type Policy struct {
+	Repo      string    `json:"repo"`
+	Source    string    `json:"source" enum:"file,settings,built-in" doc:"What rules: the repository's policy file, else the settings made here, else the built-in policy"`
+	File      string    `json:"file" doc:"Address of the policy file, also where there is none yet"`
+	Settings  string    `json:"settings" doc:"The settings made here, as YAML; they wait while a file rules"`
+	ChangedBy string    `json:"changed_by,omitempty"`
+	ChangedAt time.Time `json:"changed_at,omitzero"`
+	Problem   string    `json:"problem,omitempty" doc:"Why what rules can't be read; nothing merges meanwhile"`
+}
+
+// Explanation is a look at one update, and what is concluded from it.
+type Explanation struct {
+	Repo    string        `json:"repo"`
+	Number  int           `json:"number"`
+	Title   string        `json:"title"`
+	URL     string        `json:"url"`
+	Verdict fleet.Verdict `json:"verdict"`
+	WhatIf  bool          `json:"what_if" doc:"The facts were altered for this answer; nothing was stored"`
+}
+
+type repoInput struct {
+	Owner string `path:"owner" maxLength:"100"`
+	Name  string `path:"name" maxLength:"100"`
+}
+
+func (r repoInput) full() string { return r.Owner + "/" + r.Name }
+
+type policyOutput struct{ Body Policy }
+
+type setPolicyInput struct {
+	repoInput
+	Body struct {
+		Settings string `json:"settings" maxLength:"262144" doc:"The policy as YAML; empty brings the built-in one back"`
+	}
+}
+
+type explainInput struct {
+	repoInput
+	Number int       `path:"number" minimum:"1"`
+	Check  []string  `query:"check" maxItems:"50" doc:"Suppose a check's result, e.g. build:success, build:failure or build:missing"`
+	At     time.Time `query:"at" doc:"Suppose that it is then"`
+	Merge  bool      `query:"merge" doc:"Suppose that a person asks for the merge"`
+	Hold   string    `query:"hold" enum:"on,off" doc:"Suppose that a person holds it, or that nobody does"`
+	Label  []string  `query:"label" maxItems:"20" doc:"Suppose that it has this label"`
+}
+
+type explanationOutput struct{ Body Explanation }
+
+func policies(a huma.API, s Service) {
+	secured := []map[string][]string{{"token": {}}}
+	huma.Register(a, huma.Operation{
+		OperationID: "get-policy", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "The policy that holds for a repository",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, in *repoInput) (*policyOutput, error) {
+		p, err := s.Policy(ctx, in.full())
+		return &policyOutput{p}, shownError(err, in.full())
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "set-policy", Method: http.MethodPut, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "Change the settings of a repository without a policy file",
+		Metadata: needs("admin"), Security: secured,
+	}, func(ctx context.Context, in *setPolicyInput) (*policyOutput, error) {
+		p, err := s.SetPolicy(ctx, actorOf(ctx), in.full(), in.Body.Settings)
+		if errors.Is(err, ErrFileRules) {
+			return nil, huma.Error409Conflict("The policy file of " + in.full() + " rules; change it there: " + p.File)
+		}
+		return &policyOutput{p}, shownError(err, in.full())
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "explain-update", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/updates/{number}/explain",
+		Summary:  "Every condition of an update, read now; with suppositions, what would follow from them",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, in *explainInput) (*explanationOutput, error) {
+		w := fleet.WhatIf{At: in.At, Merge: in.Merge, Labels: in.Label}
+		if in.Hold != "" {
+			on := in.Hold == "on"
+			w.Hold = &on
+		}
+		var err error
+		if w.Checks, err = fleet.ParseSupposed(in.Check); err != nil {
+			return nil, huma.Error422UnprocessableEntity(err.Error())
+		}
+		e, err := s.Explain(ctx, in.full(), in.Number, w)
+		return &explanationOutput{e}, shownError(err, in.full())
+	})
+}
+
+// shownError turns what a caller can mend into an answer that says so.
+func shownError(err error, repo string) error {
+	switch {
+	case errors.Is(err, ErrUnknown):
+		return huma.Error404NotFound("Not found: " + repo + " is not watched, or it has no such update.")
+	case errors.Is(err, ErrInvalid):
+		return huma.Error422UnprocessableEntity(err.Error())
+	}
+	return err
+}

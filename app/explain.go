@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/fleet/policyfile"
+	"github.com/nixfleet/nixfleet/forge"
+)
+
+// Policy tells what holds for a repository, and where it comes from.
+func (s service) Policy(ctx context.Context, repo string) (api.Policy, error) {
+	r, err := s.watched(ctx, repo)
+	if err != nil {
+		return api.Policy{}, err
+	}
+	p := api.Policy{Repo: repo, Source: "built-in", File: fmt.Sprintf("%s/%s/blob/%s/%s",
+		strings.TrimSuffix(s.a.cfg.GitHubWebURL, "/"), repo, r.DefaultBranch, forge.PolicyPath)}
+	settings, err := s.a.db.PolicySettings(ctx, r.ID)
+	if err != nil {
+		return p, err
+	}
+	if settings != nil && settings.Policy != "" {
+		p.Source, p.Settings, p.ChangedBy, p.ChangedAt = "settings", settings.Policy, settings.ChangedBy, settings.ChangedAt
+	}
+	state, err := s.a.branch(ctx, r)
+	if err != nil {
+		return p, err
+	}
+	if state.PolicyFile {
+		p.Source = "file"
+	}
+	p.Problem = state.Policy.Err
+	return p, nil
+}
+
+// SetPolicy changes the settings of a repository that has no policy file.
+func (s service) SetPolicy(ctx context.Context, by fleet.Actor, repo, settings string) (api.Policy, error) {
+	r, err := s.watched(ctx, repo)
+	if err != nil {
+		return api.Policy{}, err
+	}
+	p, err := s.Policy(ctx, repo)
+	switch {
+	case err != nil:
+		return p, err
+	case p.Source == "file":
+		return p, api.ErrFileRules
+	}
+	if settings != "" {
+		if _, err := policyfile.Parse([]byte(settings), "settings"); err != nil {
+			return p, fmt.Errorf("%w: %w", api.ErrInvalid, err)
+		}
+	}
+	if err := s.a.db.SavePolicySettings(ctx, r.ID, settings, by.Login, s.a.cfg.Now()); err != nil {
+		return p, err
+	}
+	s.a.log.Info().Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
+	return s.Policy(ctx, repo)
+}
+
+// Explain looks at an update now, as the decision does, and says what would follow
+// from the suppositions. It stores nothing.
+func (s service) Explain(ctx context.Context, repo string, number int, w fleet.WhatIf) (api.Explanation, error) {
+	r, err := s.watched(ctx, repo)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	kept, err := s.a.kept(ctx, r.ID)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	u, err := s.a.db.UpdateByNumber(ctx, r.ID, number)
+	if err != nil {
+		return api.Explanation{}, fmt.Errorf("%w: %w", api.ErrUnknown, err)
+	}
+	snap, err := s.a.forge.Snapshot(ctx, r, number, kept)
+	if err != nil {
+		return api.Explanation{}, err
+	}
+	if snap.Recorded, err = s.a.db.RecordedOf(ctx, u.ID, snap.Pull.Value.HeadSHA); err != nil {
+		return api.Explanation{}, err
+	}
+	if snap.Recorded.InputsSeen, err = s.a.db.InputsSeen(ctx, fleet.InputsToSee(snap)); err != nil {
+		return api.Explanation{}, err
+	}
+	supposed := !w.At.IsZero() || w.Merge || w.Hold != nil || w.Mergeable != nil || len(w.Checks)+len(w.Labels) > 0
+	return api.Explanation{
+		Repo: repo, Number: number, Title: snap.Pull.Value.Title, URL: snap.Pull.Value.URL,
+		Verdict: fleet.Simulate(snap, w, s.a.cfg.Now()), WhatIf: supposed,
+	}, nil
+}
+
+func (s service) watched(ctx context.Context, repo string) (fleet.Repo, error) {
+	r, err := s.a.repoNamed(ctx, repo)
+	if errors.Is(err, errNoRepo) {
+		return r, api.ErrUnknown
+	}
+	return r, err
+}
