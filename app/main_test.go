@@ -3,6 +3,7 @@ package app
 import (
 	"bytes"
 	"context"
+	"flag"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -15,7 +16,14 @@ import (
 	"github.com/rs/zerolog"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
+// TestMain asks for few histories where the command line does not say how many:
+// each of them is a server, a database and a git repository.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "6"); err != nil {
+		panic(err)
+	}
+	dbtest.Main(m)
+}
 
 // clock stands still until a test moves it.
 type clock struct{ at atomic.Int64 }

@@ -25,7 +25,10 @@ const (
 
 // client is the App, or one installation of it.
 type client struct {
-	gh    *github.Client
+	// gh makes a client for one call. Kept longer, it would remember rate limits and
+	// refuse calls by itself, which is for limits to say: those know a merge from the
+	// rest, and what time it is.
+	gh    func() *github.Client
 	now   func() time.Time
 	slots chan struct{}
 	log   zerolog.Logger
@@ -65,13 +68,14 @@ func (c *client) do(ctx context.Context, k call) (answer, error) {
 		return answer{}, err
 	}
 	defer func() { <-c.slots }()
-	req, err := c.request(k)
+	gh := c.gh()
+	req, err := request(gh, k)
 	if err != nil {
 		return answer{}, fmt.Errorf("%s: %w", k.op, err)
 	}
 	limited, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	resp, err := c.gh.BareDo(limited, req)
+	resp, err := gh.BareDo(limited, req)
 	if resp != nil {
 		c.limits.saw(resp.Rate)
 		count(k, resp)
@@ -103,14 +107,14 @@ func (c *client) wait(ctx context.Context, k call) error {
 	}
 }
 
-func (c *client) request(k call) (*http.Request, error) {
+func request(gh *github.Client, k call) (*http.Request, error) {
 	if k.method == "" {
 		k.method = http.MethodGet
 	}
 	if k.accept == "" {
 		k.accept = acceptJSON
 	}
-	req, err := c.gh.NewRequest(k.method, k.path, k.in)
+	req, err := gh.NewRequest(k.method, k.path, k.in)
 	if err != nil {
 		return nil, err
 	}

@@ -116,15 +116,19 @@ type shared struct {
 // cache is outside of the authorization, so that its entries outlive the hourly
 // token; it belongs to one installation, so nobody reads another's.
 func (f *Forge) client(auth http.RoundTripper, in *shared) *client {
-	gh := github.NewClient(&http.Client{
+	via := &http.Client{
 		Transport: &httpcache.Transport{
 			Transport:           revalidated{auth},
 			Cache:               in.cache,
 			MarkCachedResponses: true,
 		},
 		CheckRedirect: f.redirect,
-	})
-	gh.BaseURL, gh.UserAgent = f.base, f.config.UserAgent
+	}
+	gh := func() *github.Client {
+		gh := github.NewClient(via)
+		gh.BaseURL, gh.UserAgent = f.base, f.config.UserAgent
+		return gh
+	}
 	return &client{gh: gh, now: f.config.Now, slots: f.slots, log: f.config.Log, shared: in, enterprise: f.config.Enterprise}
 }
 
