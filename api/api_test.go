@@ -32,7 +32,7 @@ func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, stri
 }
 
 func (*service) Overview(context.Context) (fleet.Overview, error) {
-	return fleet.Overview{Hosts: []fleet.HostView{{
+	return fleet.Overview{Repos: []fleet.RepoView{{Repo: fleet.Repo{Owner: "octo", Name: "fleet"}, HeadSHA: "aaa"}}, Hosts: []fleet.HostView{{
 		Host:         fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"},
 		Online:       true,
 		Compartments: []fleet.Compartment{{ID: "git", Light: fleet.LightOK}},

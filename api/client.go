@@ -44,6 +44,15 @@ func (c *Client) RevokeHost(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/api/v1/hosts/"+url.PathEscape(name), nil, nil)
 }
 
+// Repos lists the watched repositories.
+func (c *Client) Repos(ctx context.Context) ([]Repo, error) {
+	var out struct {
+		Repos []Repo `json:"repos"`
+	}
+	err := c.call(ctx, http.MethodGet, "/api/v1/repos", nil, &out)
+	return out.Repos, err
+}
+
 // Policy tells what holds for a repository, named owner/name.
 func (c *Client) Policy(ctx context.Context, repo string) (Policy, error) {
 	var out Policy

@@ -35,30 +35,47 @@ type Explanation struct {
 	WhatIf  bool          `json:"what_if" doc:"The facts were altered for this answer; nothing was stored"`
 }
 
+// Repo is a watched repository.
+type Repo struct {
+	Repo          string    `json:"repo"`
+	DefaultBranch string    `json:"default_branch"`
+	Head          string    `json:"head" doc:"Commit of the default branch, as last read"`
+	ReadAt        time.Time `json:"read_at,omitzero"`
+	Problem       string    `json:"problem,omitempty" doc:"Why its policy can't be read; nothing merges meanwhile"`
+}
+
+type reposOutput struct {
+	Body struct {
+		Repos []Repo `json:"repos"`
+	}
+}
+
+// repoInput names a repository. It is not embedded by the others, for huma reads
+// exported fields only.
 type repoInput struct {
 	Owner string `path:"owner" maxLength:"100"`
 	Name  string `path:"name" maxLength:"100"`
 }
 
-func (r repoInput) full() string { return r.Owner + "/" + r.Name }
-
 type policyOutput struct{ Body Policy }
 
 type setPolicyInput struct {
-	repoInput
-	Body struct {
+	Owner string `path:"owner" maxLength:"100"`
+	Name  string `path:"name" maxLength:"100"`
+	Body  struct {
 		Settings string `json:"settings" maxLength:"262144" doc:"The policy as YAML; empty brings the built-in one back"`
 	}
 }
 
 type explainInput struct {
-	repoInput
+	Owner  string    `path:"owner" maxLength:"100"`
+	Name   string    `path:"name" maxLength:"100"`
 	Number int       `path:"number" minimum:"1"`
-	Check  []string  `query:"check" maxItems:"50" doc:"Suppose a check's result, e.g. build:success, build:failure or build:missing"`
+	Check  []string  `query:"check,explode" maxItems:"50" doc:"Suppose a check's result, e.g. build:success, build:failure or build:missing"`
 	At     time.Time `query:"at" doc:"Suppose that it is then"`
 	Merge  bool      `query:"merge" doc:"Suppose that a person asks for the merge"`
 	Hold   string    `query:"hold" enum:"on,off" doc:"Suppose that a person holds it, or that nobody does"`
-	Label  []string  `query:"label" maxItems:"20" doc:"Suppose that it has this label"`
+	Label  []string  `query:"label,explode" maxItems:"20" doc:"Suppose that it has this label"`
 }
 
 type explanationOutput struct{ Body Explanation }
@@ -66,21 +83,40 @@ type explanationOutput struct{ Body Explanation }
 func policies(a huma.API, s Service) {
 	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
+		OperationID: "list-repos", Method: http.MethodGet, Path: "/api/v1/repos", Summary: "All watched repositories",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, _ *struct{}) (*reposOutput, error) {
+		o, err := s.Overview(ctx)
+		if err != nil {
+			return nil, err
+		}
+		out := &reposOutput{}
+		out.Body.Repos = make([]Repo, 0, len(o.Repos))
+		for _, r := range o.Repos {
+			out.Body.Repos = append(out.Body.Repos, Repo{
+				Repo: r.Repo.FullName(), DefaultBranch: r.Repo.DefaultBranch, Head: r.HeadSHA, ReadAt: r.HeadAt, Problem: r.PolicyError,
+			})
+		}
+		return out, nil
+	})
+	huma.Register(a, huma.Operation{
 		OperationID: "get-policy", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "The policy that holds for a repository",
 		Metadata: needs("viewer"), Security: secured,
 	}, func(ctx context.Context, in *repoInput) (*policyOutput, error) {
-		p, err := s.Policy(ctx, in.full())
-		return &policyOutput{p}, shownError(err, in.full())
+		repo := in.Owner + "/" + in.Name
+		p, err := s.Policy(ctx, repo)
+		return &policyOutput{p}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "set-policy", Method: http.MethodPut, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "Change the settings of a repository without a policy file",
 		Metadata: needs("admin"), Security: secured,
 	}, func(ctx context.Context, in *setPolicyInput) (*policyOutput, error) {
-		p, err := s.SetPolicy(ctx, actorOf(ctx), in.full(), in.Body.Settings)
+		repo := in.Owner + "/" + in.Name
+		p, err := s.SetPolicy(ctx, actorOf(ctx), repo, in.Body.Settings)
 		if errors.Is(err, ErrFileRules) {
-			return nil, huma.Error409Conflict("The policy file of " + in.full() + " rules; change it there: " + p.File)
+			return nil, huma.Error409Conflict("The policy file of " + repo + " rules; change it there: " + p.File)
 		}
-		return &policyOutput{p}, shownError(err, in.full())
+		return &policyOutput{p}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
 		OperationID: "explain-update", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/updates/{number}/explain",
@@ -96,8 +132,9 @@ func policies(a huma.API, s Service) {
 		if w.Checks, err = fleet.ParseSupposed(in.Check); err != nil {
 			return nil, huma.Error422UnprocessableEntity(err.Error())
 		}
-		e, err := s.Explain(ctx, in.full(), in.Number, w)
-		return &explanationOutput{e}, shownError(err, in.full())
+		repo := in.Owner + "/" + in.Name
+		e, err := s.Explain(ctx, repo, in.Number, w)
+		return &explanationOutput{e}, shownError(err, repo)
 	})
 }
 

@@ -32,15 +32,15 @@ func Simulate(s Snapshot, w WhatIf, now time.Time) Verdict {
 	if len(w.Labels) > 0 {
 		s.Pull.Value.Labels = append(slices.Clone(s.Pull.Value.Labels), w.Labels...)
 	}
-	you := Actor{Login: "you", Type: "User", ID: -1}
+	person := Actor{Login: "a person", Type: "User", ID: -1}
 	if w.Hold != nil {
 		s.Recorded.Hold = nil
 		if *w.Hold {
-			s.Recorded.Hold = &Hold{By: you, At: now}
+			s.Recorded.Hold = &Hold{By: person, At: now}
 		}
 	}
 	if w.Merge {
-		s.Recorded.Request = &MergeRequest{By: you, HeadSHA: s.Pull.Value.HeadSHA, At: now, Deploy: true}
+		s.Recorded.Request = &MergeRequest{By: person, HeadSHA: s.Pull.Value.HeadSHA, At: now, Deploy: true}
 	}
 	return Decide(s, now)
 }

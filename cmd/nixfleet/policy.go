@@ -8,7 +8,10 @@ import (
 )
 
 type policyCmd struct {
-	Check policyCheckCmd `cmd:"" help:"Validate a policy file."`
+	Check   policyCheckCmd   `cmd:"" help:"Validate a policy file."`
+	Get     policyGetCmd     `cmd:"" help:"What rules a repository: its file, settings of the server, or the built-in policy."`
+	Set     policySetCmd     `cmd:"" help:"Change the settings of a repository that has no policy file."`
+	Explain policyExplainCmd `cmd:"" help:"Every condition of an update, and what would follow from others."`
 }
 
 type policyCheckCmd struct {
