@@ -33,8 +33,23 @@ var permissions = map[role]map[string]string{
 		"metadata": "read", "contents": "read", "pull_requests": "read", "checks": "read", "statuses": "read",
 		"issues": "read", "actions": "read", "administration": "read", "deployments": "read",
 	},
-	talker: {"metadata": "read", "pull_requests": "write", "issues": "write", "checks": "write", "deployments": "write"},
+	// Comments on pull requests, and reactions to them, go with pull_requests.
+	talker: {"metadata": "read", "pull_requests": "write", "issues": "read", "checks": "write", "deployments": "write"},
 	merger: {"metadata": "read", "contents": "write", "pull_requests": "write"},
+}
+
+// Needs are the permissions that the calls of this package take, each at the highest
+// level that any role asks for: what the App must have, and no more.
+func Needs() map[string]string {
+	all := map[string]string{}
+	for _, wants := range permissions {
+		for name, level := range wants {
+			if !covers(all[name], level) {
+				all[name] = level
+			}
+		}
+	}
+	return all
 }
 
 // grantsLast bounds how long we go by what an installation has granted. New grants

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/palantir/go-githubapp/githubapp"
 
@@ -40,6 +41,21 @@ var registered = func() map[string]bool {
 	}
 	return names
 }()
+
+// alwaysSent are the events that every App is sent; nobody can subscribe to them.
+var alwaysSent = map[string]bool{"installation": true, "installation_repositories": true}
+
+// Events are the names of the events that the App has to be subscribed to, sorted.
+func Events() []string {
+	var names []string
+	for name := range readers {
+		if registered[name] && !alwaysSent[name] {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
 
 // handler makes a reader go-githubapp's EventHandler. Its facts go to the
 // collector in the context, because Handle can return only an error.
