@@ -57,8 +57,25 @@ type Forge struct {
 
 // New checks the configuration. It makes no call.
 func New(c Config) (*Forge, error) {
-	if c.Now == nil || c.AppID <= 0 {
-		return nil, errors.New("open forge: no clock or no App id")
+	if c.AppID <= 0 {
+		return nil, errors.New("open forge: no App id")
+	}
+	f, err := open(c)
+	if err != nil {
+		return nil, err
+	}
+	auth, err := f.appAuth()
+	if err != nil {
+		return nil, err
+	}
+	f.app = f.client(auth, &shared{cache: newCache(cacheSize)})
+	return f, nil
+}
+
+// open is what works without being an App.
+func open(c Config) (*Forge, error) {
+	if c.Now == nil {
+		return nil, errors.New("open forge: no clock")
 	}
 	if c.APIURL == "" {
 		c.APIURL = "https://api.github.com/"
@@ -72,17 +89,11 @@ func New(c Config) (*Forge, error) {
 		t.MaxIdleConnsPerHost = callsAtOnce
 		c.Transport = t
 	}
-	f := &Forge{
+	return &Forge{
 		config: c, base: base, wire: bounded{c.Transport},
 		slots: make(chan struct{}, callsAtOnce), installations: map[int64]*shared{},
 		grants: map[int64]grants{}, doors: map[door]*client{},
-	}
-	auth, err := f.appAuth()
-	if err != nil {
-		return nil, err
-	}
-	f.app = f.client(auth, &shared{cache: newCache(cacheSize)})
-	return f, nil
+	}, nil
 }
 
 // Close lets go of idle connections. Calls under way are not cut; their contexts

@@ -1,13 +1,12 @@
 package forgetest
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
-	"time"
 )
 
-// events that the App is subscribed to; installation events always come.
+// events that an App is subscribed to unless it was made from a manifest;
+// installation events always come.
 var events = []string{
 	"check_run", "check_suite", "issue_comment", "pull_request", "push", "repository", "status", "workflow_run",
 }
@@ -137,39 +136,3 @@ func (s *Server) patchHookConfig(c *call) reply {
 	return ok(s.hookConfig())
 }
 
-// manifest is a GitHub App that someone is about to create.
-type manifest struct {
-	hookURL string
-	made    time.Time
-}
-
-// offerManifest keeps a manifest until its code is redeemed. GitHub's codes
-// are good for one hour and one use.
-func (s *Server) offerManifest(raw string) (code string, err error) {
-	var in struct {
-		Hook struct {
-			URL string `json:"url"`
-		} `json:"hook_attributes"`
-	}
-	if err := json.Unmarshal([]byte(raw), &in); err != nil {
-		return "", err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	code = randomHex(20)
-	s.manifests[code] = manifest{in.Hook.URL, s.opts.AuthNow()}
-	return code, nil
-}
-
-func (s *Server) convertManifest(c *call) reply {
-	m, known := s.manifests[c.params["code"]]
-	delete(s.manifests, c.params["code"])
-	if !known || s.opts.AuthNow().Sub(m.made) > time.Hour {
-		return notFound()
-	}
-	s.hookURL, s.hookSecret = m.hookURL, randomHex(20)
-	body := s.appJSON(s.self)
-	body["client_id"], body["client_secret"] = "Iv1.forgetest", randomHex(20)
-	body["webhook_secret"], body["pem"] = s.hookSecret, string(s.PrivateKeyPEM)
-	return created(body)
-}

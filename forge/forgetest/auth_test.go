@@ -166,7 +166,7 @@ func TestTheManifestFlowHandsOutTheApp(t *testing.T) {
 	t.Parallel()
 	s, ctx := newSite(t, forgetest.Options{}), deadline(t)
 	res := ask(t, "POST", s.URL()+"/settings/apps/new?state=xyz&manifest="+
-		`{"redirect_url":"http://fleet.test/cb","hook_attributes":{"url":"http://fleet.test/hook"}}`, "")
+		`{"url":"http://fleet.test","redirect_url":"http://fleet.test/cb","hook_attributes":{"url":"http://fleet.test/hook"}}`, "")
 	to := must(res.Location())(t)
 	if to.Host != "fleet.test" || to.Query().Get("state") != "xyz" {
 		t.Fatalf("redirected to %v", to)

@@ -204,7 +204,7 @@ func (s *Server) Ping() {
 	s.queueHook("ping", obj{
 		"zen": "Anything added dilutes everything else.", "hook_id": s.HookID,
 		"hook": obj{
-			"type": "App", "id": s.HookID, "name": "web", "active": true, "app_id": s.AppID, "events": events, "config": s.hookConfig(),
+			"type": "App", "id": s.HookID, "name": "web", "active": true, "app_id": s.AppID, "events": s.events, "config": s.hookConfig(),
 			"updated_at": stamp(s.now()), "created_at": stamp(s.now()), "deliveries_url": at + "/deliveries",
 		}, "sender": s.userJSON(s.self.owner),
 	}, nil, nil)

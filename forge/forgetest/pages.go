@@ -1,10 +1,8 @@
 package forgetest
 
 import (
-	"encoding/json"
 	"html/template"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -126,33 +124,4 @@ func patches(g gitDir, base, head string, changes []change) []pageRow {
 		rows = append(rows, pageRow{c.path + " (" + c.status + ")", g.patch(base, head, c)})
 	}
 	return rows
-}
-
-// newApp takes a manifest and goes on at once, as if the person had pressed
-// the button.
-func (s *Server) newApp(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
-	var in struct {
-		Redirect string `json:"redirect_url"`
-	}
-	raw := r.FormValue("manifest")
-	if err := json.Unmarshal([]byte(raw), &in); err != nil {
-		http.Error(w, "the manifest is not JSON: "+err.Error(), http.StatusBadRequest)
-		return
-	}
-	to, err := url.Parse(in.Redirect)
-	if err != nil || to.Host == "" {
-		http.Error(w, "the manifest has no redirect_url", http.StatusBadRequest)
-		return
-	}
-	code, err := s.offerManifest(raw)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	q := to.Query()
-	q.Set("code", code)
-	q.Set("state", r.FormValue("state"))
-	to.RawQuery = q.Encode()
-	http.Redirect(w, r, to.String(), http.StatusFound)
 }

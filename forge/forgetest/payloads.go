@@ -60,7 +60,7 @@ func (s *Server) appJSON(a *app) obj {
 		"id": a.id, "slug": a.slug, "node_id": nodeID("App", a.id), "owner": s.userJSON(a.owner), "name": a.name,
 		"description": "", "external_url": s.url, "html_url": s.web("/apps/%s", a.slug),
 		"created_at": stamp(a.created), "updated_at": stamp(a.created),
-		"permissions": s.opts.Permissions, "events": events,
+		"permissions": s.opts.Permissions, "events": s.events,
 	}
 }
 
@@ -71,7 +71,7 @@ func (s *Server) installationJSON(i *installation) obj {
 		"repositories_url":  s.api("/installation/repositories"),
 		"html_url":          s.web("/settings/installations/%d", i.id),
 		"app_id":            s.AppID, "app_slug": s.self.slug, "target_id": i.account.id, "target_type": i.account.kind,
-		"permissions": i.permissions, "events": events, "created_at": stamp(i.created), "updated_at": stamp(i.updated),
+		"permissions": i.permissions, "events": s.events, "created_at": stamp(i.created), "updated_at": stamp(i.updated),
 		"single_file_name": nil, "has_multiple_single_files": false, "single_file_paths": []string{},
 		"suspended_by": s.suspender(i), "suspended_at": stamp(i.suspended),
 	}
