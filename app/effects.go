@@ -27,7 +27,7 @@ var errLater = errors.New("not yet")
 // was asked for again meanwhile stays due. Orders have a loop of their own: a slow
 // GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react")
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment")
 	if err != nil {
 		return 0, err
 	}
@@ -102,6 +102,7 @@ type about struct {
 	Comment  int64  `json:"comment"`
 	Content  string `json:"content"`
 	Host     string `json:"host"`
+	Rollout  string `json:"rollout"`
 }
 
 func subject(e db.Effect) (about, error) {
@@ -126,6 +127,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.check(ctx, about.UpdateID)
 	case "react":
 		return a.react(ctx, about)
+	case "deployment":
+		return a.deployment(ctx, about.Rollout)
 	case "branch":
 		return a.deleteBranch(ctx, about.UpdateID)
 	default:

@@ -16,8 +16,8 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check, branch (delete it), react or send
-	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"} or {"host"}
+	Kind    string          // merge, comment, check, branch (delete it), react, deployment or send
+	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
 	fence, wake int64
@@ -33,6 +33,9 @@ type (
 		UpdateID int64  `json:"update_id"`
 		Comment  int64  `json:"comment"`
 		Content  string `json:"content"`
+	}
+	rolloutPayload struct {
+		Rollout string `json:"rollout"`
 	}
 	hostPayload struct {
 		Host string `json:"host"`
@@ -57,6 +60,10 @@ func branchEffect(updateID int64) Effect {
 
 func reactEffect(updateID, comment int64, content string) Effect {
 	return newEffect("react", fmt.Sprintf("%d:%s", comment, content), reactPayload{UpdateID: updateID, Comment: comment, Content: content})
+}
+
+func deploymentEffect(rollout string) Effect {
+	return newEffect("deployment", rollout, rolloutPayload{Rollout: rollout})
 }
 
 func sendEffect(host string) Effect { return newEffect("send", host, hostPayload{Host: host}) }

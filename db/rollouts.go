@@ -91,6 +91,9 @@ func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID
 	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
 		return err
 	}
+	if err := putEffects(ctx, tx, now, deploymentEffect(r.ID)); err != nil {
+		return err
+	}
 	return remember(ctx, tx, Event{
 		At: now, Actor: r.Actor, Kind: "rollout.planned", Subject: "rollout/" + r.ID, Reason: r.Reason,
 		Detail: map[string]any{"commit": r.Commit, "repo_id": r.RepoID, "update_id": r.UpdateID},
@@ -282,6 +285,9 @@ func (d *DB) rolloutMoved(ctx context.Context, tx pgx.Tx, r fleet.Rollout, m mov
 		return err
 	}
 	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
+		return err
+	}
+	if err := putEffects(ctx, tx, now, deploymentEffect(r.ID)); err != nil {
 		return err
 	}
 	return d.showRollout(ctx, tx, r.UpdateID, now)

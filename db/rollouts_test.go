@@ -99,7 +99,7 @@ func TestMoveStoresHostsAndOrdersTogether(t *testing.T) {
 		ID: "R1", RepoID: 7, Commit: "ccc", State: fleet.RolloutRunning, Plan: plan, Reason: "test", Actor: "push",
 		Headline: m.Headline, StartedAt: w.now, Hosts: m.Hosts,
 	})
-	equal(t, "effects", w.effects(), []string{"send:web1"})
+	equal(t, "effects", w.effects(), []string{"deployment:R1", "send:web1"})
 	o, err := w.d.Order(t.Context(), "O1")
 	must(t, err)
 	if o.Gen != 1 || o.State != fleet.HostOrdered || o.Rollout != "R1" {
@@ -226,7 +226,7 @@ func TestRolloutShowsOnItsUpdate(t *testing.T) {
 	c := w.claimRollout("R1")
 	m := fleet.Move{State: fleet.RolloutRunning, Headline: "Deploying 0/1 hosts…", Hosts: []fleet.HostProgress{{Host: "web1", State: fleet.HostWaiting}}}
 	must(t, w.d.SaveRollout(t.Context(), c, m, &fleet.Plan{}, nil, w.now))
-	equal(t, "effects of a new headline", w.effects(), []string{"check:1", "comment:1"})
+	equal(t, "effects of a new headline", w.effects(), []string{"check:1", "comment:1", "deployment:R1"})
 	must(t, w.d.SetRolloutState(t.Context(), "R1", db.StateChange{From: []fleet.RolloutState{fleet.RolloutRunning}, To: fleet.RolloutRunning}, w.now))
 	w.effects()
 	c = w.claimRollout("R1")

@@ -44,7 +44,7 @@ func TestStatesThatLeadToEffects(t *testing.T) {
 		rollouts int
 	}{
 		"merging asks for the merge": {fleet.UpdateHolding, fleet.UpdateMerging, "check:1 comment:1 merge:1:aaa", 0},
-		"merged starts the rollout":  {fleet.UpdateHolding, fleet.UpdateMerged, "check:1 comment:1", 1},
+		"merged starts the rollout":  {fleet.UpdateHolding, fleet.UpdateMerged, "check:1 comment:1 deployment:R1", 1},
 		"blocked says so":            {fleet.UpdateHolding, fleet.UpdateBlocked, "check:1 comment:1", 0},
 	} {
 		t.Run(name, func(t *testing.T) {

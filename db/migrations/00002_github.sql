@@ -66,12 +66,12 @@ alter table updates add answer jsonb;
 update requests set handled_at = at, outcome = 'void: it was written before commands were understood'
     where kind = 'commented' and handled_at is null;
 
--- GitHub's deployment of a rollout, and the last status that it was given.
+-- GitHub's deployment of a rollout, and the state of the rollout that it shows.
 create table deployments (
     rollout_id text primary key references rollouts on delete cascade,
-    github_id  bigint not null default 0,
+    github_id  bigint not null,
     state      text not null default '',
-    written_at timestamptz
+    written_at timestamptz not null
 );
 
 -- Locks that hosts made (updates.strategy: host), on their way to a commit.

@@ -1,9 +1,11 @@
 package forgetest
 
+import "slices"
+
 // routeTable lists every endpoint that the imitation answers, with the
 // permission that GitHub's documentation names for it.
 func (s *Server) routeTable() []route {
-	return append(s.appRoutes(), append(s.gitRoutes(), append(s.pullRoutes(), s.checkRoutes()...)...)...)
+	return slices.Concat(s.appRoutes(), s.gitRoutes(), s.pullRoutes(), s.checkRoutes(), s.deploymentRoutes())
 }
 
 const inRepo = "/repos/{owner}/{repo}"

@@ -137,6 +137,7 @@ func (o *Options) setDefaults() {
 		o.Permissions = map[string]string{
 			"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write",
 			"statuses": "read", "issues": "read", "actions": "read", "administration": "read",
+			"deployments": "write",
 		}
 	}
 }

@@ -79,6 +79,7 @@ type repository struct {
 	workflows        []*workflowRun
 	statuses         []*status
 	comments         []*comment
+	deployments      []*deployment
 	protection       map[string]Protection // by branch
 	rules            map[string][]Rule
 	permissions      map[string]string // by lower-case login

@@ -3,6 +3,8 @@ package forgetest
 import (
 	"bytes"
 	"context"
+	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +51,14 @@ var loadOnce = sync.OnceValues(func() (*checks, error) {
 	if err != nil {
 		return nil, err
 	}
-	spec, err := openapi3.NewLoader().LoadFromFile(filepath.Join(dir, "openapi.json"))
+	text, err := os.ReadFile(filepath.Join(dir, "openapi.json"))
+	if err != nil {
+		return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
+	}
+	if text, err = withDeployments(text); err != nil {
+		return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
+	}
+	spec, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
 		return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
 	}
@@ -57,6 +66,48 @@ var loadOnce = sync.OnceValues(func() (*checks, error) {
 	hooks, err := loadHookShapes(filepath.Join(dir, "webhooks"))
 	return &checks{spec, hooks}, err
 })
+
+// deploymentsDescription describes the endpoints of deployments, which the description
+// at hand leaves out. It was written down after GitHub's own
+// (github.com/github/rest-api-description, operations repos/list-deployments,
+// repos/create-deployment, repos/list-deployment-statuses and
+// repos/create-deployment-status): names, types, enumerations and what is required,
+// without the prose.
+//
+//go:embed deployments.openapi.json
+var deploymentsDescription []byte
+
+// withDeployments adds the endpoints of deployments to a description that has none.
+// What GitHub's description has itself is left as it is.
+func withDeployments(text []byte) ([]byte, error) {
+	var part, whole struct {
+		Paths      map[string]json.RawMessage `json:"paths"`
+		Components struct {
+			Schemas    map[string]json.RawMessage `json:"schemas"`
+			Parameters json.RawMessage            `json:"parameters,omitempty"`
+			Responses  json.RawMessage            `json:"responses,omitempty"`
+			Headers    json.RawMessage            `json:"headers,omitempty"`
+		} `json:"components"`
+		OpenAPI json.RawMessage `json:"openapi,omitempty"`
+		Info    json.RawMessage `json:"info,omitempty"`
+	}
+	if err := json.Unmarshal(deploymentsDescription, &part); err != nil {
+		return nil, err
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return nil, err
+	}
+	add := func(to, from map[string]json.RawMessage) {
+		for name, v := range from {
+			if to[name] == nil {
+				to[name] = v
+			}
+		}
+	}
+	add(whole.Paths, part.Paths)
+	add(whole.Components.Schemas, part.Components.Schemas)
+	return json.Marshal(whole)
+}
 
 // mend corrects one mistake of the description: in the list of installations an
 // account would have to be a user and an enterprise at once. Everywhere else
