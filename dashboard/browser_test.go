@@ -16,7 +16,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixfleet/nixfleet/dashboard/stories"
 	"github.com/nixfleet/nixfleet/fleet"
@@ -170,7 +169,7 @@ func TestBrowserShowsChangesWithoutAReload(t *testing.T) {
 	b.blameless()
 }
 
-func TestBrowserMergesOnce(t *testing.T) {
+func TestBrowserMergesOnceAndHolds(t *testing.T) {
 	b := browse(t, liveStory(t, "holding"))
 	b.click("#u-42 [data-opens]")
 	b.until(`document.querySelector("#merge-42").open`)
@@ -180,10 +179,16 @@ func TestBrowserMergesOnce(t *testing.T) {
 	b.do(chromedp.Evaluate[chromedp.Void](`{ const s = document.querySelector("#merge-42 [type=submit]"); s.click(); s.click(); s.form.requestSubmit() }`))
 	b.until(`!document.querySelector("#merge-42").open && document.querySelector("#toast").innerText.includes("Recorded")`)
 	b.until(`document.querySelector("#toast").innerText === ""`) // what follows shows on the page itself
+	b.click(`[commandfor="hold-42"]`)
+	b.until(`document.querySelector("#hold-42").open`)
+	b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector("#for-42").value = "2d"`))
+	b.click("#hold-42 [type=submit]")
+	b.until(`!document.querySelector("#hold-42").open && document.querySelector("#toast").innerText.includes("does not merge by itself")`)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if diff := cmp.Diff([]string{"alice 2 " + b.overview.Updates[0].HeadSHA}, b.merges); diff != "" {
-		t.Errorf("recorded (-want +got):\n%s", diff)
+	seen := "alice 42 " + b.overview.Updates[0].HeadSHA
+	if len(b.asks) != 2 || b.asks[0] != seen+" deploy" || !strings.HasPrefix(b.asks[1], seen+" hold ") {
+		t.Errorf("recorded %q", b.asks)
 	}
 	b.blameless()
 }
@@ -205,8 +210,8 @@ func TestBrowserKeepsADialogAsItWasReadAndLocksIt(t *testing.T) {
 	b.click("#merge-42 [data-closes]")
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.merges) > 0 {
-		t.Errorf("recorded %v", b.merges)
+	if len(b.asks) > 0 {
+		t.Errorf("recorded %v", b.asks)
 	}
 }
 

@@ -21,13 +21,25 @@ type Views interface {
 	Overview(ctx context.Context) (fleet.Overview, error)
 }
 
+// Seen is what a person had before their eyes when they pressed a button.
+type Seen struct {
+	Update  int64
+	HeadSHA string
+	HeldAt  time.Time // when the hold was put on that the page showed; zero where it showed none
+}
+
 // Actions is what a person may ask for. Each is recorded before it returns and
-// carried out later; asking twice is the same as asking once.
+// carried out later; asking twice is the same as asking once. They fail with
+// [ErrHeadMoved] when the pull request is no longer what was seen, and with a
+// [Refused] for every other reason meant for people.
 type Actions interface {
-	// MergeAndDeploy asks to merge update id at exactly headSHA and to roll the
-	// result out. It fails with [ErrHeadMoved] when the pull request has another
-	// head by now, and with a [Refused] for every other reason meant for people.
-	MergeAndDeploy(ctx context.Context, actor fleet.Actor, id int64, headSHA string) error
+	// Merge asks to merge the head SHA that was seen and, if deploy is set, to roll
+	// the result out.
+	Merge(ctx context.Context, actor fleet.Actor, seen Seen, deploy bool) error
+	// Hold keeps an update from merging by itself until then; zero: until released.
+	Hold(ctx context.Context, actor fleet.Actor, seen Seen, until time.Time) error
+	// Release ends the hold that was seen.
+	Release(ctx context.Context, actor fleet.Actor, seen Seen) error
 }
 
 // ErrHeadMoved says that a pull request is no longer what the person saw.
@@ -125,7 +137,9 @@ func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", d.signedIn(d.fleetPage))
 	mux.Handle("GET /events", http.HandlerFunc(d.events))
-	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.merge))
+	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.act(d.merge)))
+	mux.Handle("POST /updates/{id}/hold", d.signedIn(d.act(d.hold)))
+	mux.Handle("POST /updates/{id}/release", d.signedIn(d.act(d.release)))
 	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
 	mux.Handle("POST /login", http.HandlerFunc(d.login))
 	mux.Handle("POST /logout", http.HandlerFunc(d.logout))

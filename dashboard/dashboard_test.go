@@ -3,6 +3,7 @@ package dashboard
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -40,8 +41,8 @@ type world struct {
 	readErr  error
 	sessions map[string]string // role by cookie
 	sessErr  error
-	merges   []string // "login id head"
-	mergeErr error
+	asks     []string // "login wish id head", and what else it names
+	askErr   error
 	changed  func()
 }
 
@@ -56,13 +57,29 @@ func (w *world) Overview(context.Context) (fleet.Overview, error) {
 	return w.overview, w.readErr
 }
 
-func (w *world) MergeAndDeploy(_ context.Context, a fleet.Actor, id int64, head string) error {
+func (w *world) Merge(_ context.Context, a fleet.Actor, seen Seen, deploy bool) error {
+	return w.ask(a, seen, map[bool]string{true: "deploy", false: "merge"}[deploy])
+}
+
+func (w *world) Hold(_ context.Context, a fleet.Actor, seen Seen, until time.Time) error {
+	what := "hold"
+	if !until.IsZero() {
+		what += " " + until.Sub(noon).String()
+	}
+	return w.ask(a, seen, what)
+}
+
+func (w *world) Release(_ context.Context, a fleet.Actor, seen Seen) error {
+	return w.ask(a, seen, "release "+seen.HeldAt.Format(time.RFC3339))
+}
+
+func (w *world) ask(a fleet.Actor, seen Seen, what string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.mergeErr == nil {
-		w.merges = append(w.merges, a.Login+" "+string(rune('0'+id%10))+" "+head)
+	if w.askErr == nil {
+		w.asks = append(w.asks, fmt.Sprintf("%s %d %s %s", a.Login, seen.Update, seen.HeadSHA, what))
 	}
-	return w.mergeErr
+	return w.askErr
 }
 
 func (w *world) Session(_ context.Context, cookie string) (fleet.Actor, string, error) {

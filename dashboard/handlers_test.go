@@ -3,12 +3,9 @@ package dashboard
 import (
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
@@ -58,6 +55,8 @@ func TestNobodyComesInWithoutASession(t *testing.T) {
 		{"GET", "/", http.StatusSeeOther},
 		{"GET", "/events", http.StatusUnauthorized},
 		{"POST", "/updates/42/merge", http.StatusUnauthorized},
+		{"POST", "/updates/42/hold", http.StatusUnauthorized},
+		{"POST", "/updates/42/release", http.StatusUnauthorized},
 		{"GET", "/login", http.StatusOK},
 	} {
 		for _, cookie := range []string{"", "forged"} {
@@ -70,70 +69,8 @@ func TestNobodyComesInWithoutASession(t *testing.T) {
 			}
 		}
 	}
-	if len(w.merges) > 0 {
-		t.Errorf("a stranger merged: %v", w.merges)
-	}
-}
-
-// press is a press of Merge & Deploy as the page posts it.
-func press(d *Dashboard, cookie string, change func(url.Values, *http.Request)) *httptest.ResponseRecorder {
-	form := url.Values{"head_sha": {"9f8e7d6"}, "build": {d.build}}
-	probe := request(http.MethodPost, "/", cookie, nil)
-	if change != nil {
-		change(form, probe)
-	}
-	r := request(http.MethodPost, "/updates/2/merge", cookie, form)
-	for name, values := range probe.Header {
-		if name != "Cookie" {
-			r.Header[name] = values
-		}
-	}
-	return do(d, r)
-}
-
-func TestMergeAndDeploy(t *testing.T) {
-	t.Parallel()
-	type values = url.Values
-	for name, tt := range map[string]struct {
-		cookie string
-		err    error
-		change func(values, *http.Request)
-		code   int
-		says   string
-		merged bool
-	}{
-		"an operator's press is recorded":                 {cookie: "op", code: http.StatusSeeOther, merged: true},
-		"htmx gets a line for the page":                   {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("HX-Request", "true") }, code: http.StatusAccepted, says: "Recorded", merged: true},
-		"a viewer is told why not":                        {cookie: "view", code: http.StatusForbidden, says: "Read-only"},
-		"a page of another build is told to reload":       {cookie: "op", change: func(v values, _ *http.Request) { v.Set("build", "old") }, code: http.StatusConflict, says: "Reload"},
-		"a head that moved is not merged":                 {cookie: "op", err: ErrHeadMoved, code: http.StatusConflict, says: "changed since you looked"},
-		"a refusal is shown in its own words":             {cookie: "op", err: Refused("It is closed."), code: http.StatusConflict, says: "It is closed."},
-		"an inner error is not shown":                     {cookie: "op", err: errors.New("pq: password=hunter2"), code: http.StatusServiceUnavailable, says: "could not be recorded"},
-		"a press without a head is refused":               {cookie: "op", change: func(v values, _ *http.Request) { v.Del("head_sha") }, code: http.StatusBadRequest},
-		"another site can't press":                        {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, code: http.StatusForbidden},
-		"another host of the same site can't press":       {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Sec-Fetch-Site", "same-site") }, code: http.StatusForbidden},
-		"a foreign origin can't press in an old browser":  {cookie: "op", change: func(_ values, r *http.Request) { r.Header.Set("Origin", "https://evil.example") }, code: http.StatusForbidden},
-		"a body larger than any form of ours is not read": {cookie: "op", change: func(v values, _ *http.Request) { v.Set("aaa", strings.Repeat("x", 1<<20)) }, code: http.StatusBadRequest},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(story(t, "holding").Overview)
-			w.mergeErr = tt.err
-			rec := press(newDashboard(t, w, Config{}), tt.cookie, tt.change)
-			if rec.Code != tt.code || !strings.Contains(rec.Body.String(), tt.says) {
-				t.Errorf("it answers %d %s, want %d and %q", rec.Code, rec.Body, tt.code, tt.says)
-			}
-			if strings.Contains(rec.Body.String(), "hunter2") {
-				t.Error("the answer gives away an inner error")
-			}
-			var want []string
-			if tt.merged {
-				want = []string{"alice 2 9f8e7d6"}
-			}
-			if diff := cmp.Diff(want, w.merges); diff != "" {
-				t.Errorf("recorded merges (-want +got):\n%s", diff)
-			}
-		})
+	if len(w.asks) > 0 {
+		t.Errorf("a stranger asked for %v", w.asks)
 	}
 }
 

@@ -2,9 +2,7 @@ package dashboard
 
 import (
 	"bytes"
-	"errors"
 	"net/http"
-	"strconv"
 
 	"github.com/a-h/templ"
 )
@@ -18,11 +16,6 @@ func (d *Dashboard) page(r *http.Request) page {
 	return p
 }
 
-// asked are the answers to posts without script, which come back by a redirect.
-var asked = map[string]string{
-	"merge": "Recorded. NixFleet merges this pull request as soon as every condition that can’t be overridden holds.",
-}
-
 func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visitor) {
 	if err := d.refresh(r.Context()); err != nil {
 		d.cfg.Log.Error().Err(err).Msg("read the fleet")
@@ -33,38 +26,6 @@ func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visito
 	p.Who, p.Live = who, true
 	v := fleetView{Page: p, Board: d.hub.newest(), Notice: notice{Text: asked[r.URL.Query().Get("asked")]}}
 	d.show(w, r, http.StatusOK, fleetPage(v))
-}
-
-// merge records a person's Merge & Deploy for the head SHA that they saw.
-func (d *Dashboard) merge(w http.ResponseWriter, r *http.Request, who visitor) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	head := r.PostFormValue("head_sha")
-	switch {
-	case err != nil || head == "":
-		d.answer(w, r, notice{Status: http.StatusBadRequest, Text: "The request names no update and head SHA. Reload the page and try again."})
-		return
-	case !who.mayAct():
-		d.answer(w, r, notice{Status: http.StatusForbidden, Text: "Read-only: merging needs the operator role, yours is " + who.role + "."})
-		return
-	case r.PostFormValue("build") != d.build:
-		d.answer(w, r, notice{Status: http.StatusConflict, Text: "The dashboard was updated since this page was loaded. Reload it, look again, then press the button."})
-		return
-	}
-	err = d.cfg.Actions.MergeAndDeploy(r.Context(), who.actor, id, head)
-	var refused Refused
-	switch {
-	case errors.Is(err, ErrHeadMoved):
-		d.answer(w, r, notice{Status: http.StatusConflict, Text: "The pull request changed since you looked, so nothing was merged. Review it again."})
-	case errors.As(err, &refused):
-		d.answer(w, r, notice{Status: http.StatusConflict, Text: refused.Error()})
-	case err != nil:
-		d.cfg.Log.Error().Err(err).Int64("update", id).Str("actor", who.actor.Login).Msg("record Merge & Deploy")
-		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The request could not be recorded, so nothing was merged. Try again."})
-	default:
-		d.cfg.Log.Info().Int64("update", id).Str("head_sha", head).Str("actor", who.actor.Login).Msg("Merge & Deploy asked for")
-		d.wake()
-		d.done(w, r, "merge")
-	}
 }
 
 // done answers a post that was carried out: htmx with a line for the page, a

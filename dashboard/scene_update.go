@@ -20,9 +20,10 @@ type updateView struct {
 	passed   []fleet.Condition // folded: nothing to see
 	open     []fleet.Condition // to be seen at once, the refused ones first
 	offer    offer
-	asked    bool   // a person's request for this head SHA is on record
-	headURL  string // GitHub's page of the head commit
-	mergeURL string // GitHub's page of the merge commit
+	asked    bool        // a person's request for this head SHA is on record
+	held     *fleet.Hold // a person's hold that counts now
+	headURL  string      // GitHub's page of the head commit
+	mergeURL string      // GitHub's page of the merge commit
 	repo     string
 	repoURL  string // GitHub's page of it
 	webURL   string
@@ -44,6 +45,7 @@ type offer struct {
 	parallel  int
 	budget    int // the failure that ends it
 	onFailure string
+	deploys   bool // the policy deploys what merges by itself
 }
 
 func (s scene) update(u fleet.Update) updateView {
@@ -61,6 +63,9 @@ func (s scene) update(u fleet.Update) updateView {
 	})
 	v.holds = len(v.passed)
 	v.asked = u.Request != nil && u.Request.HeadSHA == u.HeadSHA
+	if u.Hold.Active(s.now) {
+		v.held = u.Hold
+	}
 	v.offer = s.offer(u, v.asked)
 	if v.offer.stopped {
 		v.foldWaits()
@@ -123,6 +128,7 @@ func (s scene) plan(repoID int64, f *offer) {
 		}
 	}
 	if p := s.repos[repoID].Policy; p != nil {
+		f.deploys = p.Deploy.Auto
 		f.method = cmp.Or(p.Updates.AutoMerge.Method, f.method)
 		plan, _, err := fleet.MakePlan(p.Deploy, hosts)
 		if err == nil {
@@ -164,31 +170,6 @@ func pullURL(web string, u fleet.Update) templ.SafeURL {
 func onWeb(address string) bool {
 	u, err := url.Parse(address)
 	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
-}
-
-// confirm is the label of the button that does it.
-func (f offer) confirm() string {
-	if f.hosts == 0 {
-		return "Merge"
-	}
-	return "Merge & deploy to " + plural(f.hosts, "host", "hosts")
-}
-
-// stopRule says what a failure does.
-func (f offer) stopRule() string {
-	var what string
-	switch f.onFailure {
-	case "rollback":
-		what = "switches every host of the rollout back"
-	case "revert_pr":
-		what = "stops the rollout and opens a pull request that reverts the merge"
-	default:
-		what = "stops the rollout; hosts that have switched stay switched"
-	}
-	if f.budget <= 1 {
-		return "The first failure " + what + "."
-	}
-	return fmt.Sprintf("Failure number %d %s.", f.budget, what)
 }
 
 // moved says how far an input's date moves, e.g. "+7 d".

@@ -214,3 +214,10 @@ func sorted(set map[string]bool) []string {
 	slices.Sort(list)
 	return list
 }
+
+// asksMerge is a person's Merge & Deploy on the dashboard.
+func (w *world) asksMerge(updateID int64, m fleet.MergeRequest) error {
+	w.t.Helper()
+	return w.d.GrantRequest(w.t.Context(), db.RequestClaim{UpdateID: updateID, Action: "merge", SHA: m.HeadSHA, By: m.By, At: m.At},
+		db.RequestEnd{Result: db.RequestAllowed, Why: "asked for", Merge: &m}, w.now)
+}

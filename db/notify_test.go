@@ -37,7 +37,7 @@ func TestListenHearsEveryVisibleChange(t *testing.T) {
 	heard("a fact", func() { w.touch(1) })
 	heard("a verdict", func() { w.look(w.claimDue(), fleet.UpdateReady, "aaa") })
 	heard("a request", func() {
-		must(t, w.d.RequestMerge(t.Context(), 1, fleet.MergeRequest{HeadSHA: "aaa", At: w.now}))
+		must(t, w.asksMerge(1, fleet.MergeRequest{HeadSHA: "aaa", At: w.now}))
 	})
 	heard("a rollout", func() { w.running("R1", "ccc", "web1") })
 	heard("an answer", func() { w.answer("R1-web1", "web1", 1, "received") })

@@ -180,6 +180,25 @@ func (d *DB) FinishRequest(ctx context.Context, c RequestClaim, end RequestEnd, 
 	return nil
 }
 
+// GrantRequest is [DB.FinishRequest] for a wish that was judged as it came, so that
+// no row of it was ever kept: of somebody who is signed in to the dashboard.
+// ErrConflict means that the update is no longer one to which the wish applies.
+func (d *DB) GrantRequest(ctx context.Context, c RequestClaim, end RequestEnd, now time.Time) error {
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		if err := d.grant(ctx, tx, c, end, now); err != nil {
+			return err
+		}
+		if err := remember(ctx, tx, requestEvent(c, end, now)); err != nil {
+			return err
+		}
+		return d.notify(ctx, tx)
+	})
+	if err != nil {
+		return fmt.Errorf("grant %s of update %d: %w", c.Action, c.UpdateID, err)
+	}
+	return nil
+}
+
 func requestEvent(c RequestClaim, end RequestEnd, now time.Time) Event {
 	return Event{
 		At: now, Actor: c.By.Login, Kind: "request." + string(end.Result), Subject: updateSubject(c.UpdateID), Reason: end.Why,

@@ -189,7 +189,7 @@ func TestHoldIsStoredAndReleased(t *testing.T) {
 		t.Error("the wish to merge outlives the hold that came after it")
 	}
 	w.look(c, fleet.UpdateReady, "aaa")
-	err := w.d.RequestMerge(t.Context(), u.ID, fleet.MergeRequest{HeadSHA: "aaa", At: w.now.Add(-time.Millisecond)})
+	err := w.asksMerge(u.ID, fleet.MergeRequest{HeadSHA: "aaa", At: w.now.Add(-time.Millisecond)})
 	if !errors.Is(err, db.ErrConflict) {
 		t.Errorf("a merge asked for before the hold: %v, want ErrConflict", err)
 	}

@@ -198,22 +198,9 @@ func (d *DB) UpdateByNumber(ctx context.Context, repoID int64, number int) (flee
 	return r.update(), nil
 }
 
-// RequestMerge stores a person's wish to merge one head SHA and wakes the update.
+// requestMerge stores a person's wish to merge one head SHA and wakes the update.
 // If that is no longer its head, or it has ended or is held since, the answer is
 // ErrConflict.
-func (d *DB) RequestMerge(ctx context.Context, updateID int64, m fleet.MergeRequest) error {
-	err := d.tx(ctx, func(tx pgx.Tx) error {
-		if err := requestMerge(ctx, tx, updateID, m); err != nil {
-			return err
-		}
-		return d.notify(ctx, tx)
-	})
-	if err != nil {
-		return fmt.Errorf("request merge of update %d: %w", updateID, err)
-	}
-	return nil
-}
-
 func requestMerge(ctx context.Context, tx pgx.Tx, updateID int64, m fleet.MergeRequest) error {
 	err := guarded(ctx, tx, `
 		update updates set request = @request, changed_at = @at, wake = wake + 1, due_at = least(due_at, @at)

@@ -18,7 +18,7 @@ func TestClaimedUpdateCarriesWhatWasRecorded(t *testing.T) {
 	v.ChecksPassed = w.after(time.Minute)
 	must(t, w.d.SaveVerdict(t.Context(), c, v, w.now))
 	request := fleet.MergeRequest{By: fleet.Actor{ID: 5, Login: "ada"}, HeadSHA: "aaa", At: w.after(time.Minute), Deploy: true}
-	must(t, w.d.RequestMerge(t.Context(), c.Update.ID, request))
+	must(t, w.asksMerge(c.Update.ID, request))
 	w.running("R1", "old")
 
 	got := w.claimDue()
@@ -102,13 +102,13 @@ func TestRequestMergeOnlyForTheHeadThatWasSeen(t *testing.T) {
 		"no such thing": {999, "aaa", db.ErrConflict},
 		"its head":      {c.Update.ID, "aaa", nil},
 	} {
-		err := w.d.RequestMerge(t.Context(), m.id, fleet.MergeRequest{HeadSHA: m.head, At: w.now})
+		err := w.asksMerge(m.id, fleet.MergeRequest{HeadSHA: m.head, At: w.now})
 		if !errors.Is(err, m.want) {
 			t.Errorf("%s: %v, want %v", name, err, m.want)
 		}
 	}
 	w.look(w.claimDue(), fleet.UpdateClosed, "aaa")
-	if err := w.d.RequestMerge(t.Context(), c.Update.ID, fleet.MergeRequest{HeadSHA: "aaa", At: w.now}); !errors.Is(err, db.ErrConflict) {
+	if err := w.asksMerge(c.Update.ID, fleet.MergeRequest{HeadSHA: "aaa", At: w.now}); !errors.Is(err, db.ErrConflict) {
 		t.Errorf("closed: %v, want ErrConflict", err)
 	}
 }

@@ -21,7 +21,7 @@ func (p *proof) held() {
 		p.wake(h.Until)
 	}
 	if c.Outcome == Waiting {
-		c.Remedy = "Press Release hold on the check run, or Merge & Deploy."
+		c.Remedy = "Press Release hold, or Merge & Deploy."
 	}
 	p.add(c)
 }

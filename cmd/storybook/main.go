@@ -122,7 +122,11 @@ func (s shelf) Overview(context.Context) (fleet.Overview, error) { return s.o, n
 // nothing takes wishes and forgets them.
 type nothing struct{}
 
-func (nothing) MergeAndDeploy(context.Context, fleet.Actor, int64, string) error { return nil }
+func (nothing) Merge(context.Context, fleet.Actor, dashboard.Seen, bool) error { return nil }
+
+func (nothing) Hold(context.Context, fleet.Actor, dashboard.Seen, time.Time) error { return nil }
+
+func (nothing) Release(context.Context, fleet.Actor, dashboard.Seen) error { return nil }
 
 // reader is signed in with one role, or not at all.
 type reader struct{ role string }

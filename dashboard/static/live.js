@@ -94,7 +94,8 @@
     const stale = body.classList.contains("stale");
     for (const dialog of all("dialog[open][data-card]")) {
       const card = document.getElementById(dialog.dataset.card);
-      dialog.classList.toggle("moved", card?.dataset.head !== dialog.dataset.head || !("offer" in card.dataset));
+      const differs = (name) => name in dialog.dataset && dialog.dataset[name] !== card.dataset[name];
+      dialog.classList.toggle("moved", !card || differs("head") || differs("held") || !card.dataset.offers.split(" ").includes(dialog.dataset.offer));
     }
     for (const button of all("[data-act]")) {
       button.disabled = stale || "sent" in button.dataset || !!button.closest("dialog.moved");

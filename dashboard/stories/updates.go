@@ -16,6 +16,7 @@ func (b book) updateStories() []updateStory {
 		{"checks", "Waits for checks.", b.checks()},
 		{"holding", "Proven; the hold counts down.", b.holding()},
 		{"ready", "Proven; waits for a person.", b.ready()},
+		{"held", "A person holds it for two days.", b.held()},
 		{"asked", "Somebody pressed; checks are still running.", b.asked()},
 		{"merging", "The merge is under way.", b.merging()},
 		{"failing", "A required check failed.", b.failing()},
@@ -133,6 +134,16 @@ func (b book) asked() fleet.Update {
 	u := b.checks()
 	u.Request = &fleet.MergeRequest{By: fleet.Actor{Login: "alice"}, HeadSHA: pull, At: b.ago(40 * time.Second), Deploy: true}
 	set(&u, fleet.Condition{ID: "hold", Outcome: fleet.Waiting, Soft: true, Overridden: true, Found: "1 h since it was first seen."})
+	return u
+}
+
+func (b book) held() fleet.Update {
+	u := b.as(fleet.UpdateReady, "Ready, but waits: bob holds it since 11:20 UTC.")
+	u.Hold = &fleet.Hold{By: fleet.Actor{Login: "bob"}, At: b.ago(40 * time.Minute), Until: b.now.Add(2*24*time.Hour - 40*time.Minute)}
+	found := "bob holds it since " + u.Hold.At.UTC().Format("2006-01-02 15:04 UTC") + ", until " + u.Hold.Until.UTC().Format("2006-01-02 15:04 UTC") + "."
+	u.Verdict.Headline = "Ready, but waits: " + found
+	u.Verdict.Conditions = append(u.Verdict.Conditions, fleet.Condition{ID: "held", Title: "Not held by a person", Outcome: fleet.Waiting, Soft: true,
+		Found: found, Remedy: "Press Release hold, or Merge & Deploy.", Source: "the Hold button", At: b.now})
 	return u
 }
 

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nixfleet/nixfleet/dashboard"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// refused checks that a wish was not granted, in words for people.
+func refused(t *testing.T, err error, says string) {
+	t.Helper()
+	if r, ok := errors.AsType[dashboard.Refused](err); !ok || !strings.Contains(r.Error(), says) {
+		t.Errorf("it says %v, want %q", err, says)
+	}
+}
+
+func TestDashboardHoldsReleasesAndMergesWithoutADeploy(t *testing.T) {
+	t.Parallel()
+	p := newPressing(t)
+	press, ctx := actions{p.App}, t.Context()
+	alice, bob := fleet.Actor{Login: "alice", Type: "local"}, fleet.Actor{Login: "bob", Type: "local"}
+	look := func() dashboard.Seen {
+		u := p.update()
+		seen := dashboard.Seen{Update: u.ID, HeadSHA: u.HeadSHA}
+		if u.Hold != nil {
+			seen.HeldAt = u.Hold.At
+		}
+		return seen
+	}
+	before := look()
+
+	until := p.clock.now().Add(48 * time.Hour)
+	must(t, press.Hold(ctx, alice, before, until))
+	p.clock.forward(time.Second)
+	must(t, press.Hold(ctx, alice, before, until.Add(time.Second))) // the same press once more
+	u := p.is(fleet.UpdateReady, "merge unhold")
+	if u.Hold == nil || !u.Hold.Until.Equal(until) {
+		t.Fatalf("held: %+v, want until %s", u.Hold, until)
+	}
+	p.says("alice holds it since", true)
+	p.remembers("alice hold allowed")
+
+	// What somebody has not seen is not set aside by what they press.
+	refused(t, press.Merge(ctx, bob, before, true), "alice has put a hold on it")
+	refused(t, press.Release(ctx, bob, before), "alice has put a hold on it")
+	moved := look()
+	moved.HeadSHA = strings.Repeat("0", 40)
+	for name, err := range map[string]error{"merge": press.Merge(ctx, bob, moved, true), "release": press.Release(ctx, bob, moved)} {
+		if !errors.Is(err, dashboard.ErrHeadMoved) {
+			t.Errorf("%s of another head: %v", name, err)
+		}
+	}
+	refused(t, press.Merge(ctx, bob, dashboard.Seen{Update: 999, HeadSHA: "aaa"}, true), "no such update")
+
+	held := look()
+	must(t, press.Release(ctx, bob, held))
+	must(t, press.Release(ctx, bob, held))
+	p.is(fleet.UpdateHolding, "merge hold")
+
+	must(t, press.Merge(ctx, bob, look(), false))
+	must(t, press.Merge(ctx, bob, look(), false))
+	u = p.is(fleet.UpdateMerged, "")
+	if r, err := p.rolloutFor(ctx, u); err != nil || r != nil {
+		t.Errorf("a merge without a deploy: rollout %v, %v", r, err)
+	}
+	refused(t, press.Hold(ctx, alice, look(), time.Time{}), "is merged already")
+	p.remembers("alice hold allowed", "bob unhold allowed", "bob merge allowed")
+}
