@@ -27,25 +27,20 @@ const (
 // repository, held for an hour by its policy, and green.
 type pressing struct {
 	*replica
-	t      *testing.T
+	t      testing.TB
 	hub    *forgetest.Server
 	repoID int64
 	number int
 }
 
-func newPressing(t *testing.T) *pressing {
+func newPressing(t testing.TB) *pressing {
 	t.Helper()
 	r := newReplica(t, dbtest.New(t))
 	p := &pressing{replica: r, t: t, hub: forgetest.NewForTest(t, forgetest.Options{Now: r.clock.now, MergeableDelay: -1})}
 	r.cfg.GitHubAppID = p.hub.AppID
-	door, err := forge.New(forge.Config{
-		APIURL: p.hub.APIURL(), AppID: p.hub.AppID, PrivateKey: p.hub.PrivateKeyPEM, UserAgent: "test", Now: r.clock.now, Log: r.App.log,
-	})
-	must(t, err)
-	t.Cleanup(door.Close)
-	r.forge = door
+	p.forget()
 	p.hub.SetWebhook(r.url+"/api/github/hook", webhookSecret)
-	_, err = p.hub.AddRepo(forgetest.Repo{Name: "octo/input", Org: true, NotInstalled: true})
+	_, err := p.hub.AddRepo(forgetest.Repo{Name: "octo/input", Org: true, NotInstalled: true})
 	must(t, err)
 	p.repoID, err = p.hub.AddRepo(forgetest.Repo{Name: pressedRepo, Org: true})
 	must(t, err)
@@ -63,6 +58,17 @@ updates:
 	p.green()
 	p.is(fleet.UpdateHolding, "merge hold")
 	return p
+}
+
+// forget opens the way to GitHub anew, with nothing in its memory.
+func (p *pressing) forget() {
+	p.t.Helper()
+	door, err := forge.New(forge.Config{
+		APIURL: p.hub.APIURL(), AppID: p.hub.AppID, PrivateKey: p.hub.PrivateKeyPEM, UserAgent: "test", Now: p.clock.now, Log: p.App.log,
+	})
+	must(p.t, err)
+	p.t.Cleanup(door.Close)
+	p.forge = door
 }
 
 func (p *pressing) commit(repo, branch string, files map[string]string) string {

@@ -63,7 +63,7 @@ func openSeal(file string, own bool) (*seal, error) {
 // both end with the same: the link is made once.
 func makeKeyFile(file string) ([]byte, error) {
 	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails, see crypto/rand
+	_, _ = rand.Read(key)                                    // never fails, see crypto/rand
 	temp, err := os.CreateTemp(filepath.Dir(file), ".key-*") // 0600
 	if err != nil {
 		return nil, err

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -41,7 +44,8 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 
 // revalidated makes the cache ask GitHub every time. Left alone it would serve a
 // check run from memory for a minute, and merge on it. max-age=0 would not do: with
-// GitHub's clock ahead of ours the cache takes such an answer for fresh.
+// GitHub's clock ahead of ours the cache takes such an answer for fresh. Only what
+// is named by full commit or tree ids, and so can't change, is not asked for again.
 type revalidated struct{ next http.RoundTripper }
 
 func (t revalidated) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -49,8 +53,20 @@ func (t revalidated) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Header.Set("Cache-Control", "no-cache")
+	keep := "no-cache"
+	if resp.StatusCode == http.StatusOK && immutable(r.URL) {
+		keep = "max-age=31536000" // a year; the cache forgets it sooner
+	}
+	resp.Header.Set("Cache-Control", keep)
 	return resp, nil
+}
+
+// pinned are the paths of what a full id names: a tree, a commit, and what lies
+// between two commits.
+var pinned = regexp.MustCompile(`/git/(?:trees|commits|blobs)/[0-9a-f]{40,64}$|/compare/[0-9a-f]{40,64}\.\.\.[0-9a-f]{40,64}$`)
+
+func immutable(u *url.URL) bool {
+	return pinned.MatchString(u.Path) || strings.Contains(u.Path, "/contents/") && isSHA(u.Query().Get("ref"))
 }
 
 // cache is an httpcache.Cache that holds at most so many bytes, and forgets what
