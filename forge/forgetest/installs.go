@@ -162,11 +162,15 @@ func (s *Server) Rename(repo, newName, by string) error {
 // installed on unless it already was.
 func (s *Server) Transfer(repo, newOwner string) error {
 	return s.onRepo(repo, func(r *repository) error {
-		old := r.owner
+		old, inst := r.owner, r.inst
 		s.readdress(r, func() { r.owner = s.person(newOwner) })
 		s.emit(r, "repository", obj{
 			"action": "transferred", "changes": obj{"owner": obj{"from": obj{"user": s.userJSON(old)}}},
 		}, old)
+		if inst != nil && inst.account != r.owner {
+			delete(inst.repos, r.id)
+			r.inst = nil
+		}
 		return nil
 	})
 }
