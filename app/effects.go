@@ -75,9 +75,13 @@ func (a *App) settle(ctx context.Context, e db.Effect, err error) error {
 	if err == nil {
 		return taken(a.db.FinishEffect(ctx, e))
 	}
-	again := a.cfg.Now().Add(backoff(e.Attempt))
 	var limited *laterError
-	if errors.As(err, &limited) && limited.until.After(again) {
+	if errors.As(err, &limited) && limited.planned {
+		// Nothing went wrong, however often it was woken meanwhile.
+		return taken(a.db.PostponeEffect(ctx, e, limited.until, err.Error()))
+	}
+	again := a.cfg.Now().Add(backoff(e.Attempt))
+	if limited != nil && limited.until.After(again) {
 		again = limited.until
 	}
 	if !errors.Is(err, errLater) {

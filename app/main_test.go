@@ -25,12 +25,13 @@ func TestMain(m *testing.M) {
 	dbtest.Main(m)
 }
 
-// clock stands still until a test moves it.
+// clock stands still until a test moves it. It begins at noon: what people read tells
+// the day only where it is another one, and tests must not depend on when they run.
 type clock struct{ at atomic.Int64 }
 
 func newClock() *clock {
 	c := &clock{}
-	c.at.Store(time.Now().Truncate(time.Second).UnixNano())
+	c.at.Store(time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour).UnixNano())
 	return c
 }
 

@@ -14,8 +14,9 @@ import (
 
 // laterError postpones an effect to a moment that someone else named.
 type laterError struct {
-	until time.Time
-	why   string
+	until   time.Time
+	why     string
+	planned bool // it was no failure, and is due exactly then
 }
 
 func (e *laterError) Error() string { return e.why }

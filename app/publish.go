@@ -83,7 +83,7 @@ const editEvery = 5 * time.Second
 
 func (a *App) spaced(last time.Time) error {
 	if next := last.Add(editEvery); !last.IsZero() && a.cfg.Now().Before(next) {
-		return &laterError{until: next, why: "it was edited a moment ago"}
+		return &laterError{until: next, why: "it was edited a moment ago", planned: true}
 	}
 	return nil
 }

@@ -154,12 +154,21 @@ func (d *DB) FinishEffect(ctx context.Context, e Effect) error {
 // was asked for again meanwhile, it keeps to its time all the same: the reason to
 // wait is outside.
 func (d *DB) RetryEffect(ctx context.Context, e Effect, at time.Time, reason string) error {
+	return d.putOff(ctx, e, at, reason, e.Attempt)
+}
+
+// PostponeEffect is RetryEffect for what did not fail: its attempts are counted anew.
+func (d *DB) PostponeEffect(ctx context.Context, e Effect, at time.Time, reason string) error {
+	return d.putOff(ctx, e, at, reason, 0)
+}
+
+func (d *DB) putOff(ctx context.Context, e Effect, at time.Time, reason string, attempt int) error {
 	err := guarded(ctx, d.pool, `
-		update outbox set due_at = @at, lease_until = null, error = @reason
+		update outbox set due_at = @at, lease_until = null, error = @reason, attempt = @attempt
 		where key = @key and fence = @fence and lease_until is not null`,
-		args{"key": e.Key, "fence": e.fence, "at": at, "reason": clip(reason)})
+		args{"key": e.Key, "fence": e.fence, "at": at, "reason": clip(reason), "attempt": attempt})
 	if err != nil {
-		return fmt.Errorf("retry effect %s: %w", e.Key, err)
+		return fmt.Errorf("put off effect %s: %w", e.Key, err)
 	}
 	return nil
 }

@@ -46,6 +46,20 @@ func TestEffectThatIsAskedForAgainDuringItsWorkStays(t *testing.T) {
 	}
 }
 
+func TestAnEffectThatIsPutOffByPlanHasNotFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	e := w.effect(1)
+	must(t, w.d.RetryEffect(t.Context(), e, w.now, "no answer"))
+	if e = w.claimEffect("comment:1"); e.Attempt != 2 {
+		t.Errorf("attempt %d after a failure, want 2", e.Attempt)
+	}
+	must(t, w.d.PostponeEffect(t.Context(), e, w.now, "in a moment"))
+	if e = w.claimEffect("comment:1"); e.Attempt != 1 {
+		t.Errorf("attempt %d after it was put off, want 1", e.Attempt)
+	}
+}
+
 func TestEffectThatIsAskedForAgainWhileItEndsIsDueAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
