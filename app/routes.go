@@ -88,6 +88,7 @@ func (o overview) Overview(ctx context.Context) (fleet.Overview, error) {
 	if err != nil {
 		return view, err
 	}
+	view.GitHub.Lost = int(o.a.lost.Load())
 	fleet.Describe(&view, Version)
 	return view, nil
 }

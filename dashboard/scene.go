@@ -36,7 +36,7 @@ func (d *Dashboard) scene(o fleet.Overview) scene {
 // regions lists everything live, in the order of the page.
 func (s scene) regions() []liveRegion {
 	return []liveRegion{
-		{"summary", []live{{"summary-line", summaryLine(s.counts())}}},
+		{"summary", []live{{"summary-line", summaryLine(s.counts())}, {"github-line", githubLine(s.hearing())}}},
 		{"problems", s.problems()},
 		{"rollouts", s.rollouts()},
 		{"updates", s.updates()},
@@ -61,9 +61,9 @@ func (s scene) counts() tally {
 	return t
 }
 
-// problems are the conditions of a whole repository.
+// problems are what stands in the way of everything, or of a whole repository.
 func (s scene) problems() []live {
-	var out []live
+	out := s.banners()
 	for _, r := range s.o.Repos {
 		if r.PolicyError != "" {
 			out = append(out, live{fmt.Sprintf("p-%d", r.Repo.ID), policyProblem(watched{r, s.repoURL(r.Repo)})})

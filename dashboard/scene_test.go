@@ -1,6 +1,8 @@
 package dashboard
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,5 +55,41 @@ func TestHowFarAnInputMoves(t *testing.T) {
 		if got := moved(fleet.InputChange{FromDate: noon, ToDate: noon.Add(by)}); got != want {
 			t.Errorf("%v is written %q, want %q", by, got, want)
 		}
+	}
+}
+
+func TestHearingOfGitHub(t *testing.T) {
+	t.Parallel()
+	holding := story(t, "holding").Overview
+	for name, tt := range map[string]struct {
+		hearing fleet.Hearing
+		head    time.Duration // how long ago the update's head was first seen
+		repoAge time.Duration // since its repository was read
+		want    string        // of the banners
+	}{
+		"a webhook told of the head":        {fleet.Hearing{LastDelivery: noon.Add(-20 * time.Minute)}, 20 * time.Minute, 0, ""},
+		"nothing happened for days":         {fleet.Hearing{LastDelivery: noon.Add(-99 * time.Hour)}, 99 * time.Hour, 0, ""},
+		"the first webhook is on its way":   {fleet.Hearing{}, 5 * time.Minute, 0, ""},
+		"no webhook ever":                   {fleet.Hearing{}, 20 * time.Minute, 0, "g-silent"},
+		"found by reading":                  {fleet.Hearing{LastDelivery: noon.Add(-time.Hour)}, 20 * time.Minute, 0, "g-silent"},
+		"GitHub could not bring them":       {fleet.Hearing{LastDelivery: noon, Lost: 3}, 0, 0, "g-silent"},
+		"some wait, for a moment":           {fleet.Hearing{LastDelivery: noon, Waiting: 9, Oldest: noon.Add(-59 * time.Second)}, 0, 0, ""},
+		"some wait for too long":            {fleet.Hearing{LastDelivery: noon, Waiting: 9, Oldest: noon.Add(-61 * time.Second)}, 0, 0, "g-lag"},
+		"it can't be read, so who can tell": {fleet.Hearing{LastDelivery: noon.Add(-time.Hour), StaleRepos: 1}, 20 * time.Minute, 16 * time.Minute, "g-stale"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o := holding
+			o.GitHub = tt.hearing
+			o.Repos, o.Updates = slices.Clone(o.Repos), slices.Clone(o.Updates)
+			o.Repos[0].HeadAt, o.Updates[0].HeadSeen = noon.Add(-tt.repoAge), noon.Add(-tt.head)
+			var got []string
+			for _, l := range newDashboard(t, newWorld(o), Config{}).scene(o).banners() {
+				got = append(got, l.id)
+			}
+			if strings.Join(got, " ") != tt.want {
+				t.Errorf("banners %q, want %q", got, tt.want)
+			}
+		})
 	}
 }

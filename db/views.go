@@ -19,6 +19,7 @@ func (d *DB) Overview(ctx context.Context, now time.Time) (fleet.Overview, error
 	v := fleet.Overview{At: now}
 	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var b pgx.Batch
+		queueHearing(&b, &v, now)
 		queueRepoViews(&b, &v)
 		queueHostViews(&b, &v)
 		queueUpdateViews(&b, &v, now)
@@ -29,6 +30,26 @@ func (d *DB) Overview(ctx context.Context, now time.Time) (fleet.Overview, error
 		return fleet.Overview{}, fmt.Errorf("read overview: %w", err)
 	}
 	return v, nil
+}
+
+// hearing reads how GitHub is heard.
+const hearing = `
+	(select count(*) from inbox where due_at is not null) as inbox_waiting,
+	(select min(received_at) from inbox where due_at is not null) as inbox_oldest,
+	(select received_at from inbox order by id desc limit 1) as last_delivery,
+	(select count(*) from repos r where coalesce(head_at, created_at) < @stale and ` + watched + `) as stale_repos`
+
+type hearingRow struct {
+	InboxWaiting int
+	InboxOldest  time.Time
+	LastDelivery time.Time
+	StaleRepos   int
+}
+
+func queueHearing(b *pgx.Batch, v *fleet.Overview, now time.Time) {
+	collect(b, `select `+hearing, args{"stale": now.Add(-staleAfter)}, func(r hearingRow) {
+		v.GitHub = fleet.Hearing{LastDelivery: r.LastDelivery, Waiting: r.InboxWaiting, Oldest: r.InboxOldest, StaleRepos: r.StaleRepos}
+	})
 }
 
 func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
@@ -115,10 +136,7 @@ type Stats struct {
 // Stats counts what waits.
 func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 	type row struct {
-		InboxWaiting   int
-		InboxOldest    time.Time
-		LastDelivery   time.Time
-		StaleRepos     int
+		hearingRow
 		EffectsWaiting int
 		EffectsOldest  time.Time
 		UpdatesDue     int
@@ -126,10 +144,7 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 		Hosts          int
 	}
 	r, err := one[row](ctx, d.pool, `
-		select (select count(*) from inbox where due_at is not null) as inbox_waiting,
-			(select min(received_at) from inbox where due_at is not null) as inbox_oldest,
-			(select received_at from inbox order by id desc limit 1) as last_delivery,
-			(select count(*) from repos r where coalesce(head_at, created_at) < @stale and `+watched+`) as stale_repos,
+		select `+hearing+`,
 			(select count(*) from outbox) as effects_waiting,
 			(select min(due_at) from outbox) as effects_oldest,
 			(select count(*) from updates where due_at <= @now) as updates_due,

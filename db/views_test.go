@@ -103,4 +103,7 @@ func TestStatsSayWhatWaits(t *testing.T) {
 	equal(t, "then", s, db.Stats{
 		InboxWaiting: 1, InboxLag: time.Minute, LastDelivery: t0, EffectsWaiting: 2, EffectsLag: time.Minute, UpdatesDue: 1, Hosts: 1,
 	})
+	v, err := w.d.Overview(t.Context(), w.after(time.Hour))
+	must(t, err)
+	equal(t, "hearing", v.GitHub, fleet.Hearing{LastDelivery: t0, Waiting: 1, Oldest: t0, StaleRepos: 1})
 }

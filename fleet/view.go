@@ -5,10 +5,21 @@ import "time"
 // Overview is the read model of the Fleet page: one consistent snapshot.
 type Overview struct {
 	At       time.Time
+	GitHub   Hearing
 	Repos    []RepoView
 	Hosts    []HostView
 	Updates  []Update  // open ones, and those that ended within the last day; newest first
 	Rollouts []Rollout // running ones, and the newest ended one of each repository
+}
+
+// Hearing is how GitHub is heard: webhooks that came and wait, and repositories that
+// are read at intervals whether or not one came.
+type Hearing struct {
+	LastDelivery time.Time // when the newest webhook came; zero: none has
+	Waiting      int       // webhooks that are stored and not handled yet
+	Oldest       time.Time // when the one came that has waited longest; zero: none waits
+	StaleRepos   int       // watched repositories that were not read for three rounds
+	Lost         int       // webhooks that GitHub tried to bring in vain, at the last look
 }
 
 // RepoView is a watched repository.

@@ -24,6 +24,9 @@ func All(now time.Time) []Story {
 		{Name: "idle", About: "Nine hosts, nothing to do.", Overview: b.fleet(b.nine())},
 		{Name: "attention", About: "Hosts that are behind, failed to build, or run an old agent.", Overview: b.fleet(b.troubled())},
 		{Name: "offline", About: "Hosts that sleep keep their last facts, dimmed, with their age.", Overview: b.fleet(b.sleeping())},
+		{Name: "inbox-lags", About: "Webhooks come in and are not handled.", Overview: b.hears(fleet.Hearing{LastDelivery: b.ago(8 * time.Second), Waiting: 212, Oldest: b.ago(4 * time.Minute)})},
+		{Name: "webhooks-missing", About: "GitHub is read, but its webhooks don't arrive.", Overview: b.hears(fleet.Hearing{LastDelivery: b.ago(26 * time.Hour)}, b.holding())},
+		{Name: "github-away", About: "GitHub can't be read.", Overview: b.unreadable()},
 		{Name: "policy", About: "The policy file is broken.", Overview: b.brokenPolicy()},
 	}
 	for _, u := range b.updateStories() {
@@ -78,6 +81,7 @@ func (b book) policy() *fleet.Policy {
 func (b book) fleet(hosts []fleet.Host, updates ...fleet.Update) fleet.Overview {
 	o := fleet.Overview{
 		At:      b.now,
+		GitHub:  fleet.Hearing{LastDelivery: b.ago(2 * time.Minute)},
 		Repos:   []fleet.RepoView{{Repo: b.repo(), HeadSHA: head, HeadAt: b.ago(2 * time.Minute), Policy: b.policy()}},
 		Updates: updates,
 	}
@@ -85,6 +89,19 @@ func (b book) fleet(hosts []fleet.Host, updates ...fleet.Update) fleet.Overview 
 		o.Hosts = append(o.Hosts, fleet.HostView{Host: h})
 	}
 	fleet.Describe(&o, agent)
+	return o
+}
+
+// hears is the nine hosts with GitHub heard in some way.
+func (b book) hears(h fleet.Hearing, updates ...fleet.Update) fleet.Overview {
+	o := b.fleet(b.nine(), updates...)
+	o.GitHub = h
+	return o
+}
+
+func (b book) unreadable() fleet.Overview {
+	o := b.hears(fleet.Hearing{LastDelivery: b.ago(21 * time.Minute), StaleRepos: 1})
+	o.Repos[0].HeadAt = b.ago(22 * time.Minute)
 	return o
 }
 
