@@ -135,4 +135,3 @@ func (s *Server) patchHookConfig(c *call) reply {
 	}
 	return ok(s.hookConfig())
 }
-
