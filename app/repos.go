@@ -67,7 +67,7 @@ func (a *App) reconcile(ctx context.Context, c db.RepoClaim) error {
 
 // repoChange is what a look found. While the policy can't be read, nothing can be
 // said of what a new head brings: it stays new until a look that can.
-func repoChange(state forge.BranchState, pulls []int, now time.Time) db.RepoChange {
+func repoChange(state forge.BranchState, pulls []fleet.OpenPull, now time.Time) db.RepoChange {
 	change := db.RepoChange{
 		DefaultBranch: state.Repo.DefaultBranch, PolicyError: state.Policy.Err, OpenPulls: pulls, Again: now.Add(reconcileEvery),
 	}

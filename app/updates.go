@@ -12,10 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// lookAgain is how long an open update is left alone when nothing wakes it: half
-// of what SPEC 6 allows a steady pull request to cost.
-const lookAgain = time.Hour
-
 // evaluateAtOnce is how many updates are looked at side by side; each waits on
 // GitHub most of the time.
 const evaluateAtOnce = 8
@@ -106,9 +102,6 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 		change.ChecksPassed = time.Time{}
 	} else if change.ChecksPassed.IsZero() {
 		change.ChecksPassed = now
-	}
-	if change.Verdict.Again.IsZero() && !change.Ignored && !ended(v.State) {
-		change.Verdict.Again = now.Add(lookAgain)
 	}
 	if v.State == fleet.UpdateMerged && !change.Ignored {
 		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, snap.Pull.Value.MergedBy.Login

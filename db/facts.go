@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -121,6 +122,44 @@ func wakePulls(ctx context.Context, tx pgx.Tx, repoID int64, numbers []int, now 
 		select @repo, n, 'observed', @now, @now, @now from unnest(@numbers::int[]) n
 		on conflict (repo_id, number) do update set wake = known.wake + 1, due_at = least(known.due_at, @now)`,
 		args{"repo": repoID, "numbers": slices.Compact(numbers), "now": now})
+	return err
+}
+
+// wakeListed wakes what GitHub's list of open pull requests shows to be new or
+// changed since the last list, and what is open to us but not in the list. All else
+// waits for its own time: a look at each of a thousand would be asked for nothing.
+func wakeListed(ctx context.Context, tx pgx.Tx, repoID int64, open []fleet.OpenPull, now time.Time) error {
+	versions := map[int]string{}
+	for _, p := range open {
+		if p.Number > 0 && p.Number <= math.MaxInt32 {
+			versions[p.Number] = p.Version
+		}
+	}
+	numbers := slices.Sorted(maps.Keys(versions)) // rows are locked in one order everywhere
+	if numbers == nil {
+		numbers = []int{} // none listed is '{}'
+	}
+	list := make([]string, len(numbers))
+	for i, n := range numbers {
+		list[i] = versions[n]
+	}
+	_, err := tx.Exec(ctx, `
+		insert into updates as known (repo_id, number, state, first_seen, changed_at, due_at, listed)
+		select @repo, n, 'observed', @now, @now, @now, v from unnest(@numbers::int[], @versions::text[]) as l (n, v)
+		on conflict (repo_id, number) do update set wake = known.wake + 1, due_at = least(known.due_at, @now), listed = excluded.listed
+		where known.listed <> excluded.listed`,
+		args{"repo": repoID, "numbers": numbers, "versions": list, "now": now})
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, `
+		with gone as materialized (
+			select id from updates
+			where repo_id = @repo and not ignored and state not in ('merged', 'closed', 'superseded') and number <> all (@numbers::int[])
+			order by id for no key update
+		)
+		update updates u set wake = wake + 1, due_at = least(due_at, @now) from gone where u.id = gone.id`,
+		args{"repo": repoID, "numbers": numbers, "now": now})
 	return err
 }
 

@@ -10,10 +10,10 @@ import (
 // Unsettled reports whether a commit on the default branch may be the merge of an
 // update of which we do not know it yet: one is being merged, or is open to us but
 // not among the pull requests that GitHub lists as open.
-func (d *DB) Unsettled(ctx context.Context, repoID int64, listed []int) (bool, error) {
+func (d *DB) Unsettled(ctx context.Context, repoID int64, listed []fleet.OpenPull) (bool, error) {
 	numbers := make([]int64, len(listed)) // never nil: none listed is '{}'
-	for i, n := range listed {
-		numbers[i] = int64(n)
+	for i, p := range listed {
+		numbers[i] = int64(p.Number)
 	}
 	yes, err := value[bool](ctx, d.pool, `
 		select exists (select from updates where repo_id = @repo and not ignored and head_sha <> ''

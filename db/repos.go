@@ -23,10 +23,10 @@ type RepoClaim struct {
 type RepoChange struct {
 	DefaultBranch string
 	HeadSHA       string
-	PolicyError   string        // why the policy file is broken
-	Policy        *fleet.Policy // as read; nil keeps the one that was read last
-	OpenPulls     []int         // nil when they were not listed
-	Rollout       *NewRollout   // to start; nil for none
+	PolicyError   string           // why the policy file is broken
+	Policy        *fleet.Policy    // as read; nil keeps the one that was read last
+	OpenPulls     []fleet.OpenPull // nil when they were not listed
+	Rollout       *NewRollout      // to start; nil for none
 	Again         time.Time
 }
 
@@ -126,10 +126,12 @@ func (d *DB) saveRepo(ctx context.Context, tx pgx.Tx, c RepoClaim, v RepoChange,
 		return err
 	}
 	if v.OpenPulls != nil {
-		if err := wakeOpenUpdates(ctx, tx, c.Repo.ID, now); err != nil {
+		if err := wakeListed(ctx, tx, c.Repo.ID, v.OpenPulls, now); err != nil {
 			return err
 		}
-		if err := wakePulls(ctx, tx, c.Repo.ID, v.OpenPulls, now); err != nil {
+	}
+	if v.HeadSHA != "" && v.HeadSHA != c.HeadSHA {
+		if err := wakeOpenUpdates(ctx, tx, c.Repo.ID, now); err != nil { // policy, locks and mergeability go by it
 			return err
 		}
 	}

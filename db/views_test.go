@@ -78,13 +78,30 @@ func TestRepositoryShowsItsPolicy(t *testing.T) {
 	}})
 }
 
+// A list wakes what is new in it, what it shows changed, and what is missing from
+// it; the rest sleeps on.
 func TestListedPullRequestsAreLookedAt(t *testing.T) {
 	t.Parallel()
 	w := settled(t) // 1 and 2 are open, 3 is merged, 4 is none
-	claims, err := w.d.ClaimRepos(t.Context(), w.now, lease, 1)
-	must(t, err)
-	must(t, w.d.SaveRepo(t.Context(), claims[0], db.RepoChange{OpenPulls: []int{9, 2, 9, -1}}, w.now))
-	equal(t, "due", w.dueNumbers(), map[int]bool{1: true, 2: true, 9: true})
+	list := func(step, head string, want map[int]bool, open ...fleet.OpenPull) {
+		t.Helper()
+		_, err := w.d.Pool().Exec(t.Context(), `update updates set due_at = 'infinity'`)
+		must(t, err)
+		must(t, w.d.Record(t.Context(), w.after(time.Hour), fleet.RepositoryChanged{Repo: w.repo}))
+		claims, err := w.d.ClaimRepos(t.Context(), w.now, lease, 1)
+		must(t, err)
+		must(t, w.d.SaveRepo(t.Context(), claims[0], db.RepoChange{OpenPulls: open, HeadSHA: head}, w.now))
+		equal(t, step, w.dueNumbers(), want)
+	}
+	at := func(n int, version string) fleet.OpenPull { return fleet.OpenPull{Number: n, Version: version} }
+	list("at first", "main1", map[int]bool{1: true, 2: true, 9: true}, at(1, "a"), at(9, "c"), at(2, "b"), at(9, "c"), at(-1, "x"))
+	list("the same", "main1", map[int]bool{}, at(1, "a"), at(2, "b"), at(9, "c"))
+	list("one changed", "main1", map[int]bool{2: true}, at(1, "a"), at(2, "b2"), at(9, "c"))
+	list("one missing", "main1", map[int]bool{1: true}, at(2, "b2"), at(9, "c"))
+	list("none listed", "main1", map[int]bool{1: true, 2: true, 9: true}, []fleet.OpenPull{}...)
+	list("back", "main1", map[int]bool{}, at(1, "a"), at(2, "b2"), at(9, "c"))
+	list("default branch moved", "main2", map[int]bool{1: true, 2: true, 9: true}, at(1, "a"), at(2, "b2"), at(9, "c"))
+	list("reopened", "main2", map[int]bool{3: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(3, "d"))
 }
 
 func TestStatsSayWhatWaits(t *testing.T) {

@@ -7,11 +7,12 @@ import (
 )
 
 // How soon to look again where nothing tells us that something changed. Webhooks
-// wake an update long before; these only bound what a lost one costs.
+// wake an update long before; these only bound what a lost one costs. See patience.
 const (
 	againUnread  = time.Minute
 	againChecks  = 5 * time.Minute
 	againBlocked = 15 * time.Minute
+	againAtLast  = time.Hour // half of what SPEC 6 allows a steady pull request to cost
 )
 
 // Concerns reports whether a pull request is an update at all: it touches a lock
@@ -54,7 +55,7 @@ func Decide(s Snapshot, now time.Time) Verdict {
 	p := &proof{s: s, now: now, pull: s.Pull.Value}
 	if !s.Pull.Known() {
 		p.add(begin("open", "Open, not a draft, from this repository onto its default branch", s.Pull))
-		return p.verdict(UpdateBlocked, "The pull request could not be read"+because(s.Pull.Err)+".", now.Add(againUnread))
+		return p.verdict(UpdateBlocked, "The pull request could not be read"+because(s.Pull.Err)+".", p.patience(againUnread, againChecks))
 	}
 	switch {
 	case p.pull.Merged:
@@ -108,34 +109,45 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 	for _, c := range p.conditions {
 		switch {
 		case c.Outcome == Unread:
-			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.now.Add(againUnread))
+			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.patience(againUnread, againChecks))
 		case c.Outcome == Refused && !c.Overridden && c.ID != "checks" && c.ID != "mergeable":
-			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.now.Add(againBlocked))
+			return p.verdict(UpdateBlocked, "Blocked: "+c.Found, p.patience(againBlocked, againAtLast))
 		}
 	}
 	waits := func(id string) bool { c := p.find(id); return c.Outcome == Waiting && !c.Overridden }
 	switch {
 	case p.find("mergeable").Outcome == Refused:
-		return p.verdict(UpdateConflict, p.find("mergeable").Found, p.now.Add(againBlocked))
+		return p.verdict(UpdateConflict, p.find("mergeable").Found, p.patience(againBlocked, againAtLast))
 	case checks.Outcome == Refused:
-		return p.verdict(UpdateFailing, "Not merged: "+checks.Found, p.now.Add(againBlocked))
+		return p.verdict(UpdateFailing, "Not merged: "+checks.Found, p.patience(againBlocked, againAtLast))
 	case checks.Outcome == Waiting:
-		return p.verdict(UpdateChecks, "Waits for checks: "+checks.Found, p.now.Add(againChecks))
+		return p.verdict(UpdateChecks, "Waits for checks: "+checks.Found, p.patience(againChecks, againAtLast))
 	case waits("approval"):
-		return p.verdict(UpdateChecks, "Waits for a person: "+p.find("approval").Found, p.now.Add(againChecks))
+		return p.verdict(UpdateChecks, "Waits for a person: "+p.find("approval").Found, p.patience(againChecks, againAtLast))
 	case waits("auto_merge"), waits("label"), waits("held"):
-		return p.verdict(UpdateReady, p.readyHeadline(), p.now.Add(againBlocked))
+		return p.verdict(UpdateReady, p.readyHeadline(), p.patience(againBlocked, againAtLast))
 	case waits("hold"), waits("input_age"):
 		v := p.verdict(UpdateHolding, "", holdUntil)
 		v.HoldUntil = holdUntil
 		v.Headline = fmt.Sprintf("Merges %s if nothing changes.", clock(roundUp(holdUntil), p.now))
 		return v
 	case waits("freeze"), waits("rollout"), waits("refusal"):
-		return p.verdict(UpdateReady, p.readyHeadline(), p.now.Add(againBlocked))
+		return p.verdict(UpdateReady, p.readyHeadline(), p.patience(againBlocked, againAtLast))
 	case waits("mergeable"):
 		return p.verdict(UpdateChecks, "GitHub is still finding out whether it merges cleanly.", p.now.Add(mergeableAgain))
 	}
 	return p.merge()
+}
+
+// patience is when to look again at what somebody else has to change. Webhooks tell
+// of that; the look is for those that get lost. So it comes soon while the head is
+// young, and more and more seldom, up to the most, while it waits.
+func (p *proof) patience(least, most time.Duration) time.Time {
+	rest := least
+	if seen := p.s.Recorded.HeadSeen; !seen.IsZero() {
+		rest = min(max(least, p.now.Sub(seen)/4), most)
+	}
+	return p.now.Add(rest)
 }
 
 func later(a, b time.Time) time.Time {

@@ -77,45 +77,45 @@ func TestDecisions(t *testing.T) {
 			p.State, p.Merged, p.MergeCommitSHA, p.MergedBy.Login = "closed", true, newRev, "bob"
 		}), UpdateMerged, "Merged by bob as 2222222.", 0},
 		"closed":                         {bendPull(func(p *Pull) { p.State = "closed" }), UpdateClosed, "Closed without a merge.", 0},
-		"a draft":                        {bendPull(func(p *Pull) { p.Draft = true }), UpdateBlocked, "Blocked: It is a draft.", againBlocked},
-		"onto another branch":            {bendPull(func(p *Pull) { p.BaseRef = "dev" }), UpdateBlocked, `merges into "dev", the default branch is "main"`, againBlocked},
-		"from a fork":                    {bendPull(func(p *Pull) { p.HeadRepoID = 8 }), UpdateBlocked, "comes from a fork", againBlocked},
-		"from a repository that is gone": {bendPull(func(p *Pull) { p.HeadRepoID = 0 }), UpdateBlocked, "no longer exists", againBlocked},
-		"into another repository":        {bendPull(func(p *Pull) { p.BaseRepoID = 8 }), UpdateBlocked, "another repository", againBlocked},
-		"without a head":                 {bendPull(func(p *Pull) { p.HeadSHA = "" }), UpdateBlocked, "incomplete", againUnread},
-		"in a state nobody knows":        {bendPull(func(p *Pull) { p.State = "locked" }), UpdateBlocked, `"locked"`, againBlocked},
-		"of a stranger":                  {bendPull(func(p *Pull) { p.Author.ID = 666 }), UpdateBlocked, "github-actions[bot] (id 666, Bot) is not among the allowed authors", againBlocked},
-		"of a user with a bot's id":      {bendPull(func(p *Pull) { p.Author.Type = "User" }), UpdateBlocked, "is not among the allowed authors", againBlocked},
-		"of nobody":                      {bendPull(func(p *Pull) { p.Author = Actor{} }), UpdateBlocked, "is not among the allowed authors", againBlocked},
-		"of an author whose name is no longer anybody's": {bend(func(s *Snapshot) { s.Authors.Value = map[string]Actor{"github-actions[bot]": {}} }), UpdateBlocked, "is not among", againBlocked},
-		"in conflict":                   {bendPull(func(p *Pull) { p.Mergeable = &no }), UpdateConflict, "conflicts with main", againBlocked},
+		"a draft":                        {bendPull(func(p *Pull) { p.Draft = true }), UpdateBlocked, "Blocked: It is a draft.", restedHead},
+		"onto another branch":            {bendPull(func(p *Pull) { p.BaseRef = "dev" }), UpdateBlocked, `merges into "dev", the default branch is "main"`, restedHead},
+		"from a fork":                    {bendPull(func(p *Pull) { p.HeadRepoID = 8 }), UpdateBlocked, "comes from a fork", restedHead},
+		"from a repository that is gone": {bendPull(func(p *Pull) { p.HeadRepoID = 0 }), UpdateBlocked, "no longer exists", restedHead},
+		"into another repository":        {bendPull(func(p *Pull) { p.BaseRepoID = 8 }), UpdateBlocked, "another repository", restedHead},
+		"without a head":                 {bendPull(func(p *Pull) { p.HeadSHA = "" }), UpdateBlocked, "incomplete", againChecks},
+		"in a state nobody knows":        {bendPull(func(p *Pull) { p.State = "locked" }), UpdateBlocked, `"locked"`, restedHead},
+		"of a stranger":                  {bendPull(func(p *Pull) { p.Author.ID = 666 }), UpdateBlocked, "github-actions[bot] (id 666, Bot) is not among the allowed authors", restedHead},
+		"of a user with a bot's id":      {bendPull(func(p *Pull) { p.Author.Type = "User" }), UpdateBlocked, "is not among the allowed authors", restedHead},
+		"of nobody":                      {bendPull(func(p *Pull) { p.Author = Actor{} }), UpdateBlocked, "is not among the allowed authors", restedHead},
+		"of an author whose name is no longer anybody's": {bend(func(s *Snapshot) { s.Authors.Value = map[string]Actor{"github-actions[bot]": {}} }), UpdateBlocked, "is not among", restedHead},
+		"in conflict":                   {bendPull(func(p *Pull) { p.Mergeable = &no }), UpdateConflict, "conflicts with main", restedHead},
 		"while GitHub finds out":        {bendPull(func(p *Pull) { p.Mergeable = nil }), UpdateChecks, "still finding out", mergeableAgain},
-		"held by a label":               {bendPull(func(p *Pull) { p.Labels = []string{"NixFleet/Hold"} }), UpdateReady, "It has the label nixfleet/hold.", againBlocked},
+		"held by a label":               {bendPull(func(p *Pull) { p.Labels = []string{"NixFleet/Hold"} }), UpdateReady, "It has the label nixfleet/hold.", restedHead},
 		"during a rollout":              {bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), UpdateReady, "The rollout before this one has not ended.", time.Minute},
-		"where policy merges nothing":   {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Enabled = false }), UpdateReady, "waits for a person", againBlocked},
+		"where policy merges nothing":   {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Enabled = false }), UpdateReady, "waits for a person", restedHead},
 		"within the hold":               {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-40 * time.Minute) }), UpdateHolding, "Merges at 12:20 UTC if nothing changes.", 20 * time.Minute},
 		"at the very end of the hold":   {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-time.Hour) }), UpdateMerging, "", againUnread},
 		"within a hold past midnight":   {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Hold = 24 * time.Hour }), UpdateHolding, "Merges on 5 Mar 2026 at 10:00 UTC if nothing changes.", 22 * time.Hour},
 		"never seen before":             {bendRecorded(func(r *Recorded) { r.HeadSeen = time.Time{} }), UpdateBlocked, "not recorded", againUnread},
 		"with a hold from the checks":   {all(holdFromChecks, bendRecorded(func(r *Recorded) { r.ChecksPassed = noon.Add(-50 * time.Minute) })), UpdateHolding, "Merges at 12:10 UTC", 10 * time.Minute},
 		"green for the first time":      {all(holdFromChecks, bendRecorded(func(r *Recorded) { r.ChecksPassed = time.Time{} })), UpdateHolding, "Merges at 13:00 UTC", time.Hour},
-		"with a hold before the checks": {all(holdFromChecks, bendChecks()), UpdateChecks, "Waits for checks: build of github-actions was never reported.", againChecks},
+		"with a hold before the checks": {all(holdFromChecks, bendChecks()), UpdateChecks, "Waits for checks: build of github-actions was never reported.", restedHead},
 		"frozen":                        {bendPolicy(freeze("Wed 11:00", "Wed 12:10")), UpdateReady, "until 2026-03-04 12:10 UTC", 10 * time.Minute},
 		"outside a freeze":              {bendPolicy(freeze("Wed 13:00", "Wed 14:00")), UpdateMerging, "", againUnread},
-		"with a freeze that is none":    {bendPolicy(freeze("noon", "Wed 14:00")), UpdateBlocked, "can't be understood", againUnread},
+		"with a freeze that is none":    {bendPolicy(freeze("noon", "Wed 14:00")), UpdateBlocked, "can't be understood", againChecks},
 		"where inputs must age":         {all(ageOf(time.Hour), seenInput(noon.Add(-time.Hour))), UpdateMerging, "", againUnread},
 		"with an input that is young":   {all(ageOf(time.Hour), seenInput(noon.Add(-20*time.Minute))), UpdateHolding, "Merges at 12:40 UTC", 40 * time.Minute},
-		"with an input of no known age": {ageOf(time.Hour), UpdateBlocked, "not recorded when the revision of input 'nixpkgs'", againUnread},
-		"that brings an impostor":       {lineage("NixOS/nixpkgs@..."+newRev, "diverged"), UpdateBlocked, "2222222 is not on the default branch of NixOS/nixpkgs", againBlocked},
-		"ahead of its own branch":       {lineage("NixOS/nixpkgs@..."+newRev, "ahead"), UpdateBlocked, "may exist only in a fork", againBlocked},
+		"with an input of no known age": {ageOf(time.Hour), UpdateBlocked, "not recorded when the revision of input 'nixpkgs'", againChecks},
+		"that brings an impostor":       {lineage("NixOS/nixpkgs@..."+newRev, "diverged"), UpdateBlocked, "2222222 is not on the default branch of NixOS/nixpkgs", restedHead},
+		"ahead of its own branch":       {lineage("NixOS/nixpkgs@..."+newRev, "ahead"), UpdateBlocked, "may exist only in a fork", restedHead},
 		"at the tip of its branch":      {lineage("NixOS/nixpkgs@..."+newRev, "identical"), UpdateMerging, "", againUnread},
-		"that goes back":                {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "behind"), UpdateBlocked, "Input 'nixpkgs' goes back: 2222222 does not come after 1111111", againBlocked},
-		"that goes sideways":            {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "diverged"), UpdateBlocked, "another line of history", againBlocked},
-		"where hosts make updates":      {bendPolicy(func(p *Policy) { p.Updates.Strategy = "host" }), UpdateBlocked, "can't do yet: updates.strategy: host", againBlocked},
-		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", againBlocked},
+		"that goes back":                {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "behind"), UpdateBlocked, "Input 'nixpkgs' goes back: 2222222 does not come after 1111111", restedHead},
+		"that goes sideways":            {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "diverged"), UpdateBlocked, "another line of history", restedHead},
+		"where hosts make updates":      {bendPolicy(func(p *Policy) { p.Updates.Strategy = "host" }), UpdateBlocked, "can't do yet: updates.strategy: host", restedHead},
+		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", restedHead},
 		"where failures roll back":      {bendPolicy(func(p *Policy) { p.Deploy.OnFailure = "rollback" }), UpdateMerging, "", againUnread},
 		"that may overlap a rollout":    {all(bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Overlap = true })), UpdateMerging, "", againUnread},
-		"with a broken policy":          {bend(func(s *Snapshot) { s.Policy = Unknown[Policy]("policy", noon, "nixfleet.yml:3:1: x") }), UpdateBlocked, "Blocked: The policy could not be read: nixfleet.yml:3:1: x.", againUnread},
+		"with a broken policy":          {bend(func(s *Snapshot) { s.Policy = Unknown[Policy]("policy", noon, "nixfleet.yml:3:1: x") }), UpdateBlocked, "Blocked: The policy could not be read: nixfleet.yml:3:1: x.", againChecks},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -157,11 +157,11 @@ func TestWhatGitHubRefusedIsNotAskedForAgainAtOnce(t *testing.T) {
 		headline string
 		again    time.Duration
 	}{
-		"for good":                      {refused(headSHA, time.Time{}), UpdateBlocked, "Blocked: The merge was asked for and not done, at 11:59 UTC: Base branch was modified.", againBlocked},
+		"for good":                      {refused(headSHA, time.Time{}), UpdateBlocked, "Blocked: The merge was asked for and not done, at 11:59 UTC: Base branch was modified.", restedHead},
 		"for a while":                   {refused(headSHA, noon.Add(30*time.Second)), UpdateReady, "The merge was asked for and not done, at 11:59 UTC", 30 * time.Second},
 		"until now":                     {refused(headSHA, noon), UpdateMerging, "", mergingAgain},
 		"for another head":              {refused(newRev, time.Time{}), UpdateMerging, "", mergingAgain},
-		"and a person asked before":     {all(refused(headSHA, time.Time{}), askedAt(at.Add(-time.Second))), UpdateBlocked, "Base branch", againBlocked},
+		"and a person asked before":     {all(refused(headSHA, time.Time{}), askedAt(at.Add(-time.Second))), UpdateBlocked, "Base branch", restedHead},
 		"and a person asked afterwards": {all(refused(headSHA, time.Time{}), askedAt(at.Add(time.Second))), UpdateMerging, "as alice asks for", mergingAgain},
 	}
 	for name, c := range cases {
@@ -210,7 +210,7 @@ func TestWhatCannotBeReadNeverMerges(t *testing.T) {
 			}
 			c.forget(&s)
 			v := Decide(s, noon)
-			if v.State != UpdateBlocked || v.Merge != nil || !v.Again.Equal(noon.Add(againUnread)) {
+			if v.State != UpdateBlocked || v.Merge != nil || !v.Again.Equal(noon.Add(againChecks)) {
 				t.Errorf("%s unknown: %s %q, again %s", name, v.State, v.Headline, v.Again)
 			}
 			found := false

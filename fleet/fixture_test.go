@@ -28,6 +28,10 @@ type node map[string]any
 type attrs map[string]any
 
 // lockOf makes a lock file of named nodes; "root" comes with them.
+// restedHead is how long an update rests whose head was first seen two hours ago, as
+// it was in the fixture: a quarter of that.
+const restedHead = 30 * time.Minute
+
 func lockOf(t testing.TB, nodes map[string]node) []byte {
 	t.Helper()
 	data, err := json.MarshalIndent(map[string]any{"nodes": nodes, "root": "root", "version": 7}, "", "  ")

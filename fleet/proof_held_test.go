@@ -21,13 +21,13 @@ func TestHeldByAPerson(t *testing.T) {
 		found   string
 		again   time.Duration
 	}{
-		"until it is released":       {hold(time.Time{}), UpdateReady, Waiting, "ada holds it since 2026-03-04 10:00 UTC.", againBlocked},
+		"until it is released":       {hold(time.Time{}), UpdateReady, Waiting, "ada holds it since 2026-03-04 10:00 UTC.", restedHead},
 		"until a time":               {hold(noon.Add(5 * time.Minute)), UpdateReady, Waiting, "until 2026-03-04 12:05 UTC.", 5 * time.Minute},
 		"until now":                  {hold(noon), UpdateMerging, Passed, "ada held it until 2026-03-04 12:00 UTC.", mergingAgain},
 		"within the hold time":       {all(hold(time.Time{}), holding), UpdateReady, Waiting, "ada holds it", againBlocked},
 		"and merged by a person":     {all(hold(time.Time{}), asked(headSHA)), UpdateMerging, Waiting, "ada holds it", mergingAgain},
-		"and asked for another head": {all(hold(time.Time{}), asked(newRev)), UpdateReady, Waiting, "ada holds it", againBlocked},
-		"while a check fails":        {all(hold(time.Time{}), bendChecks()), UpdateChecks, Waiting, "ada holds it", againChecks},
+		"and asked for another head": {all(hold(time.Time{}), asked(newRev)), UpdateReady, Waiting, "ada holds it", restedHead},
+		"while a check fails":        {all(hold(time.Time{}), bendChecks()), UpdateChecks, Waiting, "ada holds it", restedHead},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

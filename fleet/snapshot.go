@@ -163,3 +163,10 @@ func (l Lineage) OnBranch() bool { return l.Status == "identical" || l.Status ==
 type CommitFacts struct {
 	CommitterDate time.Time
 }
+
+// OpenPull is a pull request in the list of those that are open onto the default
+// branch.
+type OpenPull struct {
+	Number  int
+	Version string // changes with its head SHA, and whenever GitHub says that it was updated
+}

@@ -25,8 +25,8 @@ const (
 	callsAtOnce = 64
 
 	// cacheSize bounds the remembered answers of one installation, in bytes: about
-	// a hundred open updates with their locks.
-	cacheSize = 32 << 20
+	// a thousand open updates with their locks.
+	cacheSize = 64 << 20
 )
 
 // Config is what the door needs.

@@ -22,6 +22,7 @@ type pullPayload struct {
 	User         userPayload `json:"user"`
 	ChangedFiles int         `json:"changed_files"`
 	CreatedAt    time.Time   `json:"created_at"`
+	UpdatedAt    string      `json:"updated_at"`
 	Labels       []struct {
 		Name string `json:"name"`
 	} `json:"labels"`
@@ -149,9 +150,9 @@ type filePayload struct {
 	Previous string `json:"previous_filename"`
 }
 
-// OpenPulls lists the numbers of the open pull requests onto the default branch.
-// It asks the list, not the search, whose index can be wrong.
-func (f *Forge) OpenPulls(ctx context.Context, repo fleet.Repo) ([]int, error) {
+// OpenPulls lists the open pull requests onto the default branch. It asks the list,
+// not the search, whose index can be wrong.
+func (f *Forge) OpenPulls(ctx context.Context, repo fleet.Repo) ([]fleet.OpenPull, error) {
 	op := "list open pull requests of " + repo.FullName()
 	c, err := f.as(ctx, reader, repo)
 	if err != nil {
@@ -165,13 +166,13 @@ func (f *Forge) OpenPulls(ctx context.Context, repo fleet.Repo) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
-	var numbers []int
+	open := []fleet.OpenPull{} // not nil: they were listed
 	for _, list := range lists {
 		for _, p := range list {
 			if p.Base.Repo != nil && p.Base.Repo.ID == repo.ID && p.Base.Ref == p.Base.Repo.DefaultBranch {
-				numbers = append(numbers, p.Number)
+				open = append(open, fleet.OpenPull{Number: p.Number, Version: p.Head.SHA + "@" + p.UpdatedAt})
 			}
 		}
 	}
-	return numbers, nil
+	return open, nil
 }

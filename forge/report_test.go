@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -124,14 +125,21 @@ func TestBranchTellsHeadAndPolicy(t *testing.T) {
 
 func TestOpenPullsListsThoseOntoTheDefaultBranch(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, forgetest.Options{})
+	var later atomic.Int64 // seconds from now; GitHub's times have no finer ones
+	s := newSite(t, forgetest.Options{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load()) * time.Second) }})
 	n, head := s.update(nil)
 	s.commit(fleetRepo, forgetest.Commit{Branch: "other", Files: map[string]string{"o": "1"}})
 	must(s.OpenPull(fleetRepo, forgetest.Pull{Head: updateBranch, Base: "other"}))(t)
 	closed := must(s.OpenPull(fleetRepo, forgetest.Pull{Head: "other"}))(t)
 	must(0, s.ClosePull(fleetRepo, closed, "octo"))(t)
-	if d := cmp.Diff([]int{n}, must(s.forge.OpenPulls(s.ctx, s.repo))(t)); d != "" {
-		t.Errorf("open pull requests: %s", d)
+	listed := must(s.forge.OpenPulls(s.ctx, s.repo))(t)
+	if len(listed) != 1 || listed[0].Number != n || !strings.HasPrefix(listed[0].Version, head+"@20") {
+		t.Errorf("open pull requests: %+v", listed)
+	}
+	later.Store(2)
+	must(0, s.AddLabel(fleetRepo, n, "urgent", "octo"))(t)
+	if again := must(s.forge.OpenPulls(s.ctx, s.repo))(t); again[0].Version == listed[0].Version {
+		t.Errorf("a label does not show: %+v", again)
 	}
 	changed := must(s.forge.FilesChanged(s.ctx, s.repo, s.Head(fleetRepo, "main"), head))(t)
 	if d := cmp.Diff([]string{"flake.lock"}, changed); d != "" {

@@ -1,6 +1,8 @@
 package forge
 
 import (
+	"bytes"
+	"compress/flate"
 	"container/list"
 	"errors"
 	"io"
@@ -69,8 +71,8 @@ func immutable(u *url.URL) bool {
 	return pinned.MatchString(u.Path) || strings.Contains(u.Path, "/contents/") && isSHA(u.Query().Get("ref"))
 }
 
-// cache is an httpcache.Cache that holds at most so many bytes, and forgets what
-// was not used for longest.
+// cache is an httpcache.Cache that holds at most so many bytes, packed, and forgets
+// what was not used for longest.
 type cache struct {
 	mu    sync.Mutex
 	left  int
@@ -96,11 +98,13 @@ func (c *cache) Get(key string) ([]byte, bool) {
 		return nil, false
 	}
 	c.order.MoveToFront(e)
-	return e.Value.(cached).data, true
+	data, err := io.ReadAll(flate.NewReader(bytes.NewReader(e.Value.(cached).data)))
+	return data, err == nil
 }
 
 // Set stores an answer.
 func (c *cache) Set(key string, data []byte) {
+	data = packed(data)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(c.items[key])
@@ -108,6 +112,21 @@ func (c *cache) Set(key string, data []byte) {
 	for c.left -= len(key) + len(data); c.left < 0; {
 		c.drop(c.order.Back())
 	}
+}
+
+// packed is data in a fifth of the room or less: what GitHub answers is mostly
+// addresses that repeat each other.
+func packed(data []byte) []byte {
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, flate.BestSpeed)
+	if err == nil {
+		_, err = w.Write(data)
+		err = errors.Join(err, w.Close())
+	}
+	if err != nil { // into memory, nothing can fail
+		panic(err)
+	}
+	return b.Bytes()
 }
 
 // Delete forgets an answer.

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"net/http"
@@ -14,24 +15,27 @@ import (
 
 func TestCacheForgetsWhatWasNotUsedForLongest(t *testing.T) {
 	t.Parallel()
-	c := newCache(10)
+	room := len(packed([]byte("123")))
+	c := newCache(2 * (room + 1)) // two answers and their names
 	c.Set("a", []byte("123"))
 	c.Set("b", []byte("123"))
 	if _, ok := c.Get("a"); !ok {
 		t.Error("a is missing")
 	}
-	c.Set("c", []byte("123"))
+	c.Set("c", []byte("124"))
 	for key, want := range map[string]bool{"a": true, "b": false, "c": true} {
 		if _, ok := c.Get(key); ok != want {
 			t.Errorf("%s is there: %v, want %v", key, ok, want)
 		}
 	}
-	c.Set("a", []byte("1234"))
-	if v, _ := c.Get("a"); string(v) != "1234" {
+	c.Set("a", []byte("321"))
+	if v, _ := c.Get("a"); string(v) != "321" {
 		t.Errorf("a = %q after it was replaced", v)
 	}
-	c.Set("huge", make([]byte, 100))
-	if c.order.Len() != 0 || len(c.items) != 0 || c.left != 10 {
+	huge := make([]byte, 1000)
+	_, _ = rand.Read(huge)
+	c.Set("huge", huge)
+	if c.order.Len() != 0 || len(c.items) != 0 || c.left != 2*(room+1) {
 		t.Errorf("after an item that is too large: %d items, %d bytes left; want it not kept", c.order.Len(), c.left)
 	}
 	c.Delete("never there")

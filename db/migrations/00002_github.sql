@@ -55,6 +55,10 @@ create table setup_visits (
 -- GitHub's name of a delivery alone finds it, whichever hook brought it.
 create index inbox_guid on inbox (guid);
 
+-- The update as GitHub's list of open pull requests showed it last: what shows the
+-- same again needs no look.
+alter table updates add listed text not null default '';
+
 -- When comment and check run were last written, so that edits keep their distance.
 alter table updates add comment_at timestamptz, add check_at timestamptz;
 
