@@ -23,6 +23,7 @@ var ErrInvalid = errors.New("invalid request")
 
 // Service is what the API needs of the product.
 type Service interface {
+	SetupService
 	// Authenticate returns who a bearer token belongs to and the role it has:
 	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
@@ -53,13 +54,25 @@ type NewHost struct {
 
 // Mount adds the routes under /api/v1 to mux.
 func Mount(mux *http.ServeMux, version string, s Service) {
+	a := open(mux, version, s)
+	hosts(a, s)
+	policies(a, s)
+	setups(a, s)
+}
+
+// authenticator knows whom tokens belong to.
+type authenticator interface {
+	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
+}
+
+// open is an API without routes, apart from those of its description.
+func open(mux *http.ServeMux, version string, s authenticator) huma.API {
 	config := huma.DefaultConfig("NixFleet", version)
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "/api/v1/docs", "/api/v1/schemas"
 	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
 	a := humago.New(mux, config)
 	a.UseMiddleware(authenticate(a, s))
-	hosts(a, s)
-	policies(a, s)
+	return a
 }
 
 type actorKey struct{}
@@ -70,7 +83,7 @@ var roles = map[string]int{"viewer": 1, "operator": 2, "admin": 3}
 // needs marks an operation with the least role that may call it.
 func needs(role string) map[string]any { return map[string]any{"role": role} }
 
-func authenticate(a huma.API, s Service) func(huma.Context, func(huma.Context)) {
+func authenticate(a huma.API, s authenticator) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		token, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
 		if !ok || token == "" {

@@ -33,8 +33,14 @@ type App struct {
 	hearing time.Time // since when hosts can be heard
 	admin   []byte    // SHA-256 of the admin token, nil where none is set
 
+	seal       *seal
+	ownSecrets []string // webhook secrets of the settings, for an App that they don't name
+	setup      setup
+	signed     signed // the last webhook
+
 	loops    []*loop
 	listener net.Listener
+	front    atomic.Pointer[http.Handler] // what answers requests: the set-up, then the product
 	server   *http.Server
 	down     closers
 	running  sync.WaitGroup
@@ -72,23 +78,18 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.openBus(ctx); err != nil {
 		return nil, err
 	}
-	a.forge, err = forge.New(forge.Config{
-		APIURL: cfg.GitHubAPIURL, AppID: cfg.GitHubAppID, PrivateKey: secrets.privateKey, Enterprise: cfg.enterprise(),
-		UserAgent: "nixfleet/" + Version, Now: cfg.Now, Log: cfg.Log,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("github: %w", err)
-	}
-	a.down.add("github", func(context.Context) error { a.forge.Close(); return nil })
 
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	a.stop = cancel
+	a.down.add("github", func(context.Context) error { a.closeForge(); return nil })
 	a.down.add("work", func(ctx context.Context) error { return a.stopWork(ctx) })
-	a.startWork(work)
-
-	if err := a.serveHTTP(work, secrets.webhook); err != nil {
+	if a.private != nil {
+		a.running.Go(func() { a.private.Keep(work) })
+	}
+	if err := a.beginOrSetUp(ctx, work, secrets); err != nil {
 		return nil, err
 	}
+	a.serveHTTP(work)
 	return a, nil
 }
 
@@ -182,9 +183,6 @@ func (a *App) startWork(ctx context.Context) {
 	a.running.Go(func() { a.keep(ctx, "recovery", a.recover) })
 	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })
 	a.running.Go(func() { a.keep(ctx, "bus repair", a.mend) })
-	if a.private != nil {
-		a.running.Go(func() { a.private.Keep(ctx) })
-	}
 }
 
 // everyLoop lists the loops that claim due work, in the order in which work walks
@@ -262,13 +260,10 @@ func (a *App) listen(ctx context.Context) error {
 }
 
 // serveHTTP answers requests until the way down begins.
-func (a *App) serveHTTP(ctx context.Context, webhookSecrets []string) error {
-	handler, err := a.routes(ctx, webhookSecrets)
-	if err != nil {
-		return err
-	}
+func (a *App) serveHTTP(ctx context.Context) {
 	a.server = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*a.front.Load()).ServeHTTP(w, r) }),
+		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	a.running.Go(func() {
@@ -289,5 +284,4 @@ func (a *App) serveHTTP(ctx context.Context, webhookSecrets []string) error {
 		}
 		return a.server.Close()
 	})
-	return nil
 }

@@ -40,6 +40,8 @@ type Config struct {
 	GitHubPrivateKeyFile string `help:"File with the App's private key (PEM)." env:"NIXFLEET_GITHUB_PRIVATE_KEY_FILE" name:"github-private-key-file" type:"path"`
 	GitHubSecretFile     string `help:"File with the webhook secret, one a line: two are live during a rotation." env:"NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE" name:"github-webhook-secret-file" type:"path"`
 
+	SealKeyFile string `help:"File with the key that seals the App's credentials in the database; replicas need the same. Default: github-app.key in the data directory, made on first use." env:"NIXFLEET_SEAL_KEY_FILE" type:"path"`
+
 	AdminTokenFile string `help:"File with a token that signs in with the admin role." env:"NIXFLEET_ADMIN_TOKEN_FILE" type:"path"`
 
 	Now func() time.Time `kong:"-" json:"-"` // tests inject the clock; nil means the real one
@@ -99,9 +101,20 @@ func (c *Config) prepare() (secrets, error) {
 	return s, nil
 }
 
+// checkGitHub wants all of an App, or nothing of it: then the set-up creates one. A
+// webhook secret alone stands in for that of the created App.
 func (c *Config) checkGitHub(s secrets) (faults []error) {
+	if len(s.webhook) > 2 {
+		faults = append(faults, fmt.Errorf("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: %d secrets found, at most two may be live", len(s.webhook)))
+	}
+	if c.GitHubAppID == 0 && c.GitHubPrivateKeyFile == "" {
+		if c.GitHubSecretFile != "" && len(s.webhook) == 0 {
+			faults = append(faults, errors.New("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: empty; leave the setting out to use the secret of the App that the set-up created"))
+		}
+		return faults
+	}
 	if c.GitHubAppID == 0 {
-		faults = append(faults, errors.New("NIXFLEET_GITHUB_APP_ID: missing; it is on the App's settings page"))
+		faults = append(faults, errors.New("NIXFLEET_GITHUB_APP_ID: missing beside the private key; it is on the App's settings page"))
 	}
 	if len(s.privateKey) == 0 {
 		faults = append(faults, errors.New("NIXFLEET_GITHUB_PRIVATE_KEY_FILE: missing or empty; generate a private key on the App's settings page"))
@@ -109,9 +122,6 @@ func (c *Config) checkGitHub(s secrets) (faults []error) {
 	// An empty secret would make unsigned webhooks acceptable to the library.
 	if len(s.webhook) == 0 {
 		faults = append(faults, errors.New("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: missing or empty; set the same secret here and on the App's settings page"))
-	}
-	if len(s.webhook) > 2 {
-		faults = append(faults, fmt.Errorf("NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE: %d secrets found, at most two may be live", len(s.webhook)))
 	}
 	return faults
 }

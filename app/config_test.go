@@ -18,7 +18,7 @@ func file(t *testing.T, text string) string {
 
 func TestSettingsNameEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
-	c := Config{Listen: "nowhere", URL: "ftp://x", AdminTokenFile: "/does/not/exist"}
+	c := Config{Listen: "nowhere", URL: "ftp://x", AdminTokenFile: "/does/not/exist", GitHubPrivateKeyFile: "/neither"}
 	_, err := c.prepare()
 	if err == nil {
 		t.Fatal("accepted")

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/nixfleet/nixfleet"
 	"github.com/nixfleet/nixfleet/api"
-	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/handlers"
 )
@@ -16,23 +16,20 @@ import (
 // routes is every address of the server (SPEC 10).
 func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler, error) {
 	hook, err := handlers.New(handlers.Config{
-		Inbox: inbox{a.db}, Secrets: webhookSecrets, Now: a.cfg.Now, Log: a.log,
+		Inbox: inbox{a.db}, Secrets: webhookSecrets, Now: a.cfg.Now, Log: a.log, Signed: a.noteSigned,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)
 	}
-	pages, err := dashboard.New(dashboard.Config{
-		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a},
-		Now: a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
-	})
+	pages, err := a.pages()
 	if err != nil {
-		return nil, fmt.Errorf("dashboard: %w", err)
+		return nil, err
 	}
 	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
 
 	mux := http.NewServeMux()
 	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", a.metricsPage())
 	mux.Handle("POST /api/v1/enroll", bounded(http.HandlerFunc(a.enroll)))
@@ -73,6 +70,9 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := a.bus.Healthy(ctx); err != nil {
 		fault("bus", err)
+	}
+	if a.settingUp() {
+		report["github"] = "there is no App yet; open " + a.cfg.URL + nixfleet.SetupPath
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -18,6 +18,7 @@ var asked = map[string]string{
 	askOnly:    "Recorded. NixFleet merges this pull request as soon as every condition that can’t be overridden holds, and deploys nothing.",
 	askHold:    "Recorded. This pull request does not merge by itself until the hold ends.",
 	askRelease: "Recorded. The hold is released; what holds for this pull request is looked at again now.",
+	"app":      "The GitHub App exists, and NixFleet works as it from now on.",
 }
 
 // wish is what a form asks for, and how it is recorded.

@@ -55,6 +55,7 @@ type Config struct {
 	Views    Views
 	Actions  Actions
 	Sessions Sessions
+	Setup    Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
 	Now    func() time.Time
@@ -143,6 +144,9 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
 	mux.Handle("POST /login", http.HandlerFunc(d.login))
 	mux.Handle("POST /logout", http.HandlerFunc(d.logout))
+	if d.cfg.Setup != nil {
+		d.setupRoutes(mux)
+	}
 	mux.Handle("GET /static/{hash}/{name}", http.HandlerFunc(serveAsset))
 	// Cross-origin posts are refused for every route, also those added later.
 	return secured(http.NewCrossOriginProtection().Handler(mux))

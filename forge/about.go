@@ -13,6 +13,7 @@ type About struct {
 	Slug        string
 	HTMLURL     string
 	Owner       string
+	OwnedByOrg  bool
 	Permissions map[string]string
 	Events      []string
 }
@@ -28,7 +29,7 @@ func (f *Forge) About(ctx context.Context) (About, error) {
 		Permissions map[string]string `json:"permissions"`
 		Events      []string          `json:"events"`
 	}](ctx, f.app, "read the App", "app")
-	return About{p.ID, p.Slug, p.HTMLURL, p.Owner.Login, p.Permissions, p.Events}, err
+	return About{p.ID, p.Slug, p.HTMLURL, p.Owner.Login, p.Owner.Type == "Organization", p.Permissions, p.Events}, err
 }
 
 // Hook is how GitHub sends webhooks.
@@ -49,6 +50,10 @@ func (f *Forge) Hook(ctx context.Context) (Hook, error) {
 	}](ctx, f.app, "read the webhook's settings", "app/hook/config")
 	return Hook{p.URL, p.ContentType, fmt.Sprint(p.InsecureSSL) == "1", p.Secret != ""}, err
 }
+
+// CodeOf is the HTTP status that an error of this package carries, 0 where GitHub did
+// not answer.
+func CodeOf(err error) int { return codeOf(err) }
 
 // Grant is what one installation allows.
 type Grant struct {

@@ -32,6 +32,10 @@ type Config struct {
 	Secrets []string // webhook secrets that are live: one, or two during a rotation
 	Now     func() time.Time
 	Log     zerolog.Logger
+
+	// Signed is told which secret, counted from 0, signed a delivery that was stored.
+	// It may be nil.
+	Signed func(secret int)
 }
 
 // hook checks what go-githubapp's dispatcher leaves open, then lets it verify and
@@ -41,6 +45,7 @@ type hook struct {
 	dispatchers []http.Handler // by secret
 	now         func() time.Time
 	log         zerolog.Logger
+	signed      func(secret int)
 }
 
 // New makes the handler of POST /api/github/hook. It fails when a secret is
@@ -52,7 +57,10 @@ func New(c Config) (http.Handler, error) {
 	if len(c.Secrets) == 0 || len(c.Secrets) > 2 {
 		return nil, fmt.Errorf("make webhook handler: %d webhook secrets, want one, or two during a rotation", len(c.Secrets))
 	}
-	h := &hook{now: c.Now, log: c.Log}
+	h := &hook{now: c.Now, log: c.Log, signed: c.Signed}
+	if h.signed == nil {
+		h.signed = func(int) {}
+	}
 	for i, secret := range c.Secrets {
 		if strings.TrimSpace(secret) == "" {
 			return nil, fmt.Errorf("make webhook handler: webhook secret %d is empty; without it anyone could send events", i+1)
@@ -61,7 +69,10 @@ func New(c Config) (http.Handler, error) {
 		h.dispatchers = append(h.dispatchers, githubapp.NewEventDispatcher(eventHandlers(0), secret,
 			githubapp.WithScheduler(scheduler{c.Inbox}),
 			githubapp.WithErrorCallback(h.refused),
-			githubapp.WithResponseCallback(accepted)))
+			githubapp.WithResponseCallback(func(w http.ResponseWriter, r *http.Request, _ string, _ bool) {
+				h.signed(i)
+				accepted(w, r)
+			})))
 	}
 	return h, nil
 }
@@ -179,8 +190,8 @@ func (h *hook) refuse(w http.ResponseWriter, r *http.Request, no refusal) {
 // guidOf is the delivery id for logs, bounded, as it may be anyone's.
 func guidOf(r *http.Request) string { return clean(r.Header.Get("X-GitHub-Delivery"), 64) }
 
-// accepted is the dispatcher's response callback: the delivery is stored.
-func accepted(w http.ResponseWriter, r *http.Request, _ string, _ bool) {
+// accepted answers for a delivery that is stored.
+func accepted(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusAccepted)
 	text := "stored\n"
 	if e, ok := r.Context().Value(envelopeKey{}).(*envelope); ok && e.duplicate {

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// SetupService is what the set-up needs of the product. It also serves a server that
+// has no GitHub App yet.
+type SetupService interface {
+	// Authenticate is that of [Service].
+	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
+	// Setup says how far the set-up has come.
+	Setup(ctx context.Context) (Setup, error)
+	// SetupLink makes a one-time address that signs in with the admin role and shows
+	// the set-up.
+	SetupLink(ctx context.Context, by fleet.Actor) (address string, expires time.Time, err error)
+	// ProposePolicy opens the pull request with the policy file of a repository, named
+	// owner/name, or finds the one that was opened before.
+	ProposePolicy(ctx context.Context, by fleet.Actor, repo string) (SetupRepo, error)
+	// Examine checks everything that has to work, which takes up to half a minute.
+	Examine(ctx context.Context) (Report, error)
+}
+
+// Setup is how far the set-up has come.
+type Setup struct {
+	Address    string      `json:"address" doc:"The server's public address"`
+	App        *SetupApp   `json:"app" doc:"The GitHub App; null where there is none yet"`
+	Problem    string      `json:"problem,omitempty" doc:"What keeps it from going on, and what to do"`
+	InstallURL string      `json:"install_url,omitempty" doc:"Where the App is installed on a repository"`
+	Repos      []SetupRepo `json:"repos"`
+}
+
+// SetupApp is the GitHub App.
+type SetupApp struct {
+	Slug string `json:"slug"`
+	Page string `json:"page"`
+}
+
+// SetupRepo is a repository that the App is installed on.
+type SetupRepo struct {
+	Name   string `json:"name" doc:"owner/name"`
+	Policy string `json:"policy" enum:"none,file,proposed,declined,unknown"`
+	URL    string `json:"url,omitempty" doc:"Of the policy file or of the pull request"`
+}
+
+// Report is what an examination found.
+type Report struct {
+	OK       bool      `json:"ok" doc:"Nothing is wrong; there may be remarks"`
+	At       time.Time `json:"at"`
+	Findings []Finding `json:"findings"`
+}
+
+// Finding is one thing that was looked at.
+type Finding struct {
+	Check  string `json:"check" doc:"What was looked at" example:"webhook"`
+	State  string `json:"state" enum:"ok,note,wrong,unknown" doc:"note: works, but not all of it; unknown: could not be found out"`
+	Found  string `json:"found"`
+	Remedy string `json:"remedy,omitempty" doc:"What to do about it"`
+}
+
+type setupOutput struct{ Body Setup }
+
+type reportOutput struct{ Body Report }
+
+type setupRepoOutput struct{ Body SetupRepo }
+
+type setupLinkOutput struct {
+	Body struct {
+		Address string    `json:"address" doc:"Works once"`
+		Expires time.Time `json:"expires"`
+	}
+}
+
+type proposeInput struct {
+	Body struct {
+		Repo string `json:"repo" maxLength:"201" doc:"owner/name" example:"alice/nixcfg"`
+	}
+}
+
+// MountSetup adds the routes that a server without a GitHub App has.
+func MountSetup(mux *http.ServeMux, version string, s SetupService) {
+	setups(open(mux, version, s), s)
+}
+
+func setups(a huma.API, s SetupService) {
+	op := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary,
+			Metadata: needs("admin"), Security: []map[string][]string{{"token": {}}}}
+	}
+	huma.Register(a, op("get-setup", http.MethodGet, "/setup", "How far the set-up has come"),
+		func(ctx context.Context, _ *struct{}) (*setupOutput, error) {
+			got, err := s.Setup(ctx)
+			return &setupOutput{got}, err
+		})
+	huma.Register(a, op("make-setup-link", http.MethodPost, "/setup/link", "A one-time address of the set-up page"),
+		func(ctx context.Context, _ *struct{}) (*setupLinkOutput, error) {
+			out := &setupLinkOutput{}
+			var err error
+			out.Body.Address, out.Body.Expires, err = s.SetupLink(ctx, actorOf(ctx))
+			return out, err
+		})
+	huma.Register(a, op("propose-policy", http.MethodPost, "/setup/policy", "Open a pull request with the policy file, once"),
+		func(ctx context.Context, in *proposeInput) (*setupRepoOutput, error) {
+			got, err := s.ProposePolicy(ctx, actorOf(ctx), in.Body.Repo)
+			if errors.Is(err, ErrUnknown) {
+				return nil, huma.Error404NotFound("NixFleet does not watch " + in.Body.Repo + "; install the App on it first.")
+			}
+			return &setupRepoOutput{got}, shownError(err, in.Body.Repo)
+		})
+	huma.Register(a, op("examine", http.MethodPost, "/doctor", "Check everything that has to work; takes up to half a minute"),
+		func(ctx context.Context, _ *struct{}) (*reportOutput, error) {
+			got, err := s.Examine(ctx)
+			return &reportOutput{got}, err
+		})
+}
+
+// Setup says how far the set-up has come.
+func (c *Client) Setup(ctx context.Context) (Setup, error) {
+	var out Setup
+	err := c.call(ctx, http.MethodGet, "/api/v1/setup", nil, &out)
+	return out, err
+}
+
+// SetupLink makes a one-time address of the set-up page.
+func (c *Client) SetupLink(ctx context.Context) (string, time.Time, error) {
+	var out struct {
+		Address string    `json:"address"`
+		Expires time.Time `json:"expires"`
+	}
+	err := c.call(ctx, http.MethodPost, "/api/v1/setup/link", nil, &out)
+	return out.Address, out.Expires, err
+}
+
+// ProposePolicy opens the pull request with the policy file of a repository.
+func (c *Client) ProposePolicy(ctx context.Context, repo string) (SetupRepo, error) {
+	var out SetupRepo
+	err := c.call(ctx, http.MethodPost, "/api/v1/setup/policy", map[string]string{"repo": repo}, &out)
+	return out, err
+}
+
+// Examine checks everything that has to work.
+func (c *Client) Examine(ctx context.Context) (Report, error) {
+	var out Report
+	err := c.call(ctx, http.MethodPost, "/api/v1/doctor", nil, &out)
+	return out, err
+}
