@@ -96,10 +96,11 @@ func TestStateConstraintsMatchTheDomain(t *testing.T) {
 	t.Parallel()
 	d := dbtest.New(t)
 	for constraint, want := range map[string][]string{
-		"updates_state":       texts(fleet.AllUpdateStates()),
-		"rollouts_state":      texts(fleet.AllRolloutStates()),
-		"rollout_hosts_state": texts(fleet.AllHostStates()),
-		"orders_state":        texts(fleet.AllHostStates()),
+		"updates_state":        texts(fleet.AllUpdateStates()),
+		"rollouts_state":       texts(fleet.AllRolloutStates()),
+		"rollout_hosts_state":  texts(fleet.AllHostStates()),
+		"orders_state":         texts(fleet.AllHostStates()),
+		"lock_proposals_state": texts(fleet.AllProposalStates()),
 	} {
 		var text string
 		must(t, d.Pool().QueryRow(t.Context(), `

@@ -16,8 +16,8 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check, branch (delete it), react, deployment or send
-	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"} or {"host"}
+	Kind    string          // merge, comment, check, branch (delete it), react, deployment, lock or send
+	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"}, {"proposal"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
 	fence, wake int64
@@ -36,6 +36,9 @@ type (
 	}
 	rolloutPayload struct {
 		Rollout string `json:"rollout"`
+	}
+	proposalPayload struct {
+		Proposal string `json:"proposal"`
 	}
 	hostPayload struct {
 		Host string `json:"host"`
@@ -64,6 +67,10 @@ func reactEffect(updateID, comment int64, content string) Effect {
 
 func deploymentEffect(rollout string) Effect {
 	return newEffect("deployment", rollout, rolloutPayload{Rollout: rollout})
+}
+
+func lockEffect(proposal string) Effect {
+	return newEffect("lock", proposal, proposalPayload{Proposal: proposal})
 }
 
 func sendEffect(host string) Effect { return newEffect("send", host, hostPayload{Host: host}) }

@@ -111,7 +111,6 @@ func TestDecisions(t *testing.T) {
 		"at the tip of its branch":      {lineage("NixOS/nixpkgs@..."+newRev, "identical"), UpdateMerging, "", againUnread},
 		"that goes back":                {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "behind"), UpdateBlocked, "Input 'nixpkgs' goes back: 2222222 does not come after 1111111", restedHead},
 		"that goes sideways":            {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "diverged"), UpdateBlocked, "another line of history", restedHead},
-		"where hosts make updates":      {bendPolicy(func(p *Policy) { p.Updates.Strategy = "host" }), UpdateBlocked, "can't do yet: updates.strategy: host", restedHead},
 		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", restedHead},
 		"where failures roll back":      {bendPolicy(func(p *Policy) { p.Deploy.OnFailure = "rollback" }), UpdateMerging, "", againUnread},
 		"that may overlap a rollout":    {all(bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Overlap = true })), UpdateMerging, "", againUnread},

@@ -11,6 +11,7 @@ func DefaultPolicy() Policy {
 	return Policy{
 		Updates: UpdatePolicy{
 			Strategy: "github",
+			Commit:   CommitDirect,
 			Files:    []string{"flake.lock"},
 			Authors:  []string{"github-actions[bot]", "renovate[bot]"},
 			AutoMerge: AutoMerge{

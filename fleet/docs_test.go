@@ -29,7 +29,7 @@ func statesPage() string {
 	var b strings.Builder
 	b.WriteString(`# States
 
-Three machines, each one table of (state, event) → state in ` + "`fleet`" + `. The diagrams are
+Four machines, each one table of (state, event) → state in ` + "`fleet`" + `. The diagrams are
 generated from these tables, and a test keeps them so. An event that has no arrow
 leaves the state as it is.
 `)
@@ -37,6 +37,7 @@ leaves the state as it is.
 		{"An update", "One pull request. The events are what a look at it finds, and what became of its merge.", UpdateDiagram()},
 		{"A rollout", "One commit on its way to a set of hosts. Pause, halt and abort are stored with who and why.", RolloutDiagram()},
 		{"A host within a rollout", "The events are the answers of its agent, and what time and people do.", HostDiagram()},
+		{"A proposed lock", "One lock that a host made (updates.strategy: host), on its way to a commit.", ProposalDiagram()},
 	} {
 		b.WriteString("\n## " + m.title + "\n\n" + m.what + "\n\n```mermaid\n" + strings.TrimSpace(m.diagram) + "\n```\n")
 	}

@@ -13,6 +13,7 @@ type Policy struct {
 // UpdatePolicy says which pull requests are updates and when they merge.
 type UpdatePolicy struct {
 	Strategy       string   // github or host
+	Commit         string   // with strategy host: CommitDirect or CommitPullRequest
 	Files          []string // lock files, e.g. flake.lock
 	Authors        []string // logins; compared by id
 	AutoMerge      AutoMerge
@@ -21,6 +22,12 @@ type UpdatePolicy struct {
 	Inputs         InputPolicy
 	Freeze         []Freeze
 }
+
+// What becomes of a lock that a host made.
+const (
+	CommitDirect      = "direct"       // a commit on the default branch
+	CommitPullRequest = "pull_request" // a pull request of the App's
+)
 
 // AutoMerge says when a proven update merges by itself.
 type AutoMerge struct {

@@ -157,6 +157,10 @@ func (p *proof) author() {
 	if c.Outcome == Unread {
 		return
 	}
+	if made := p.s.Recorded.Proposed; made != "" && made == p.pull.HeadSHA && p.policy.Updates.Strategy == "host" {
+		c.Found, c.Source = "NixFleet made this commit itself, from a lock that it was sent.", "locks proposed to NixFleet"
+		return
+	}
 	if name, ok := p.allowedAuthor(); ok {
 		c.Found = fmt.Sprintf("%s (id %d, %s).", plain(name, 100), p.pull.Author.ID, plain(p.pull.Author.Type, 20))
 		return

@@ -57,13 +57,10 @@ func roundUp(t time.Time) time.Time {
 // settings are the parts of the policy that can't be honoured yet. They are never
 // passed over in silence.
 func (p *proof) settings() {
-	u, d := p.policy.Updates, p.policy.Deploy
+	d := p.policy.Deploy
 	c := begin("settings", "Every setting of the policy can be honoured", p.s.Policy)
 	c.Soft = true
 	var unfit, later []string
-	if u.Strategy != "github" {
-		unfit = append(unfit, "updates.strategy: "+u.Strategy)
-	}
 	if d.Reboot != "never" {
 		unfit = append(unfit, "deploy.reboot: "+d.Reboot)
 	}

@@ -37,6 +37,8 @@ type Recorded struct {
 	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
 	Refusal        *MergeRefusal // GitHub's last refusal to merge, if it was for this head SHA
 
+	Proposed string // commit that we made ourselves from a host's lock, if it is this head SHA; else empty
+
 	InputsSeen map[string]time.Time // by InputsToSee's keys: when any lock first showed us that revision
 }
 

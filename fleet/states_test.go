@@ -41,6 +41,13 @@ func machines() map[string]machine {
 			func(s string) bool { return RolloutState(s).Terminal() },
 			[]string{"succeeded", "rolled_back", "failed", "aborted", "superseded"},
 		},
+		"proposal": {
+			words(AllProposalStates()), words(AllProposalEvents()), string(ProposalReceived),
+			func(s, e string) string { return string(NextProposalState(ProposalState(s), ProposalEvent(e))) },
+			func(a, b string) bool { return LegalProposal(ProposalState(a), ProposalState(b)) },
+			func(s string) bool { return ProposalState(s).Terminal() },
+			[]string{"committed", "opened", "refused", "conflicted"},
+		},
 		"host": {
 			words(AllHostStates()), words(AllHostEvents()), string(HostWaiting),
 			func(s, e string) string { return string(NextHostState(HostState(s), HostEvent(e))) },

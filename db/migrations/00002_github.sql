@@ -80,24 +80,31 @@ create table deployments (
 
 -- Locks that hosts made (updates.strategy: host), on their way to a commit.
 create table lock_proposals (
-    id          text primary key,
+    id          text primary key, -- a ULID
+    source      text not null unique, -- what it came from, once: the id of a host's order, or its own id
     repo_id     bigint not null references repos,
-    host        text not null default '',
+    host        text not null,
     actor       text not null,
+    reason      text not null, -- in the words of who asked
     path        text not null,
     base_sha    text not null, -- the commit that the lock was made from
-    lock        bytea not null,
-    state       text not null check (state in ('waiting', 'committed', 'proposed', 'refused', 'stale')),
-    reason      text not null default '',
-    commit_sha  text not null default '',
+    inputs      text[] not null,
+    as_pull     boolean not null, -- asked for; the verdict says what it comes to
+    lock        bytea not null, -- empty once it ended
+    lock_sum    bytea not null, -- SHA-256 of it
+    state       text not null,
+    verdict     jsonb not null default '{}',
+    found       text not null default '',
+    commit_sha  text not null default '', -- stored before any branch points to it
     number      int not null default 0, -- of the pull request, where one was opened
     created_at  timestamptz not null,
     ended_at    timestamptz,
     due_at      timestamptz,
     lease_until timestamptz,
     fence       bigint not null default 0,
-    wake        bigint not null default 0,
-    attempt     int not null default 0
+    attempt     int not null default 0,
+    constraint lock_proposals_state check (state in ('received', 'proven', 'committed', 'opened', 'refused', 'conflicted'))
 );
 create index lock_proposals_due on lock_proposals (due_at) where due_at is not null;
 create index lock_proposals_repo on lock_proposals (repo_id, created_at desc);
+create index lock_proposals_commit on lock_proposals (repo_id, commit_sha) where commit_sha <> '';

@@ -38,6 +38,7 @@ func readPolicy(v value, p *fleet.Policy) {
 func readUpdates(v value, u *fleet.UpdatePolicy) {
 	v.object(map[string]func(value){
 		"strategy":       func(v value) { v.oneOf(&u.Strategy, "github", "host") },
+		"commit":         func(v value) { v.oneOf(&u.Commit, fleet.CommitDirect, fleet.CommitPullRequest) },
 		"files":          func(v value) { v.texts(&u.Files, "a path inside the repository, like hosts/flake.lock", isPath) },
 		"authors":        func(v value) { v.texts(&u.Authors, "a GitHub login, like renovate[bot]", loginForm.MatchString) },
 		"auto_merge":     func(v value) { readAutoMerge(v, &u.AutoMerge) },
