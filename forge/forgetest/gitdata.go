@@ -243,10 +243,27 @@ func (s *Server) patchRef(c *call) reply {
 	if !in.Force && !c.repo.git.isAncestor(tip, in.SHA) {
 		return unprocessable("Update is not a fast forward")
 	}
+	if why := c.repo.guards(branch); why != "" {
+		return unprocessable(why)
+	}
 	if err := s.moveBranch(c.repo, branch, in.SHA, s.bot()); err != nil {
 		return broken(err)
 	}
 	return ok(s.refJSON(c.repo, "refs/heads/"+branch, in.SHA))
+}
+
+// guards is why a branch takes no commit but by a pull request, empty where it does.
+// That a required check already passed on the very commit is not looked for.
+func (r *repository) guards(branch string) string {
+	for _, rule := range r.rules[branch] {
+		if rule.Type == "pull_request" {
+			return "Repository rule violations found\n\nChanges must be made through a pull request.\n\n"
+		}
+	}
+	for _, check := range r.protection[branch].Checks {
+		return "Required status check \"" + check.Context + "\" is expected."
+	}
+	return ""
 }
 
 func (s *Server) deleteRef(c *call) reply {
