@@ -40,6 +40,10 @@ type Service interface {
 	SetPolicy(ctx context.Context, by fleet.Actor, repo, settings string) (Policy, error)
 	// Explain looks at an update now and judges it, with suppositions if there are any.
 	Explain(ctx context.Context, repo string, number int, w fleet.WhatIf) (Explanation, error)
+	// ProposeLock takes a lock for a repository. What could never be committed is ErrInvalid.
+	ProposeLock(ctx context.Context, by fleet.Actor, repo string, l NewLock) (Lock, error)
+	// Lock tells what became of a lock that was sent.
+	Lock(ctx context.Context, repo, id string) (Lock, error)
 	// RevokeHost takes a host's credential away and cuts its connection.
 	RevokeHost(ctx context.Context, by fleet.Actor, name string) error
 }
@@ -57,6 +61,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	a := open(mux, version, s)
 	hosts(a, s)
 	policies(a, s)
+	locks(a, s)
 	setups(a, s)
 }
 

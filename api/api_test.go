@@ -83,6 +83,23 @@ func (s *service) Explain(_ context.Context, repo string, number int, w fleet.Wh
 	return api.Explanation{Repo: repo, Number: number, Verdict: fleet.Verdict{Headline: "Waits."}}, nil
 }
 
+func (s *service) ProposeLock(_ context.Context, by fleet.Actor, repo string, l api.NewLock) (api.Lock, error) {
+	switch {
+	case repo != "octo/fleet":
+		return api.Lock{}, api.ErrUnknown
+	case l.Host == "nobody":
+		return api.Lock{}, fmt.Errorf("%w: no such host", api.ErrInvalid)
+	}
+	return api.LockOf(fleet.Proposal{ID: "01J", State: fleet.ProposalReceived, Actor: by.Login, Path: l.Path, BaseSHA: l.Base, Host: l.Host}), nil
+}
+
+func (s *service) Lock(_ context.Context, repo, id string) (api.Lock, error) {
+	if id != "01J" {
+		return api.Lock{}, api.ErrUnknown
+	}
+	return api.LockOf(fleet.Proposal{ID: id, State: fleet.ProposalConflicted, Host: "web1", CommitSHA: "abc"}), nil
+}
+
 func (s *service) RevokeHost(_ context.Context, by fleet.Actor, name string) error {
 	if name != "web1" {
 		return api.ErrUnknown

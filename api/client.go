@@ -75,6 +75,20 @@ func (c *Client) Explain(ctx context.Context, repo string, number int, suppose u
 	return out, err
 }
 
+// ProposeLock sends a lock for a repository, named owner/name.
+func (c *Client) ProposeLock(ctx context.Context, repo string, l NewLock) (Lock, error) {
+	var out Lock
+	err := c.call(ctx, http.MethodPost, repoPath(repo)+"/locks", l, &out)
+	return out, err
+}
+
+// Lock asks what became of a lock that was sent.
+func (c *Client) Lock(ctx context.Context, repo, id string) (Lock, error) {
+	var out Lock
+	err := c.call(ctx, http.MethodGet, repoPath(repo)+"/locks/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
 func repoPath(repo string) string {
 	owner, name, _ := strings.Cut(repo, "/")
 	return "/api/v1/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name)

@@ -193,6 +193,7 @@ func (a *App) everyLoop() []*loop {
 		newLoop("repos", a.log, a.workRepos),
 		newLoop("requests", a.log, a.workRequests),
 		newLoop("updates", a.log, a.workUpdates),
+		newLoop("proposals", a.log, a.workProposals),
 		newLoop("rollouts", a.log, a.workRollouts),
 		newLoop("effects", a.log, a.workEffects),
 		newLoop("orders", a.log, a.workOrders),

@@ -27,7 +27,7 @@ var errLater = errors.New("not yet")
 // was asked for again meanwhile stays due. Orders have a loop of their own: a slow
 // GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment")
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment", "lock")
 	if err != nil {
 		return 0, err
 	}
@@ -107,6 +107,7 @@ type about struct {
 	Content  string `json:"content"`
 	Host     string `json:"host"`
 	Rollout  string `json:"rollout"`
+	Proposal string `json:"proposal"`
 }
 
 func subject(e db.Effect) (about, error) {
@@ -133,6 +134,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.react(ctx, about)
 	case "deployment":
 		return a.deployment(ctx, about.Rollout)
+	case "lock":
+		return a.commitLock(ctx, about.Proposal)
 	case "branch":
 		return a.deleteBranch(ctx, about.UpdateID)
 	default:

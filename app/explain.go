@@ -85,6 +85,9 @@ func (s service) Explain(ctx context.Context, repo string, number int, w fleet.W
 	if snap.Recorded, err = s.a.db.RecordedOf(ctx, u.ID, snap.Pull.Value.HeadSHA); err != nil {
 		return api.Explanation{}, err
 	}
+	if snap.Recorded.Proposed, err = s.a.proposedHead(ctx, snap); err != nil {
+		return api.Explanation{}, err
+	}
 	if snap.Recorded.InputsSeen, err = s.a.db.InputsSeen(ctx, fleet.InputsToSee(snap)); err != nil {
 		return api.Explanation{}, err
 	}

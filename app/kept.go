@@ -38,6 +38,9 @@ func (a *App) recall(ctx context.Context, snap *fleet.Snapshot, kept forge.Kept,
 			return err
 		}
 	}
+	if snap.Recorded.Proposed, err = a.proposedHead(ctx, *snap); err != nil {
+		return err
+	}
 	snap.Recorded.InputsSeen, err = a.db.SeeInputs(ctx, fleet.InputsToSee(*snap), now)
 	return err
 }

@@ -221,3 +221,14 @@ func (v ProposalVerdict) worded(of Proposal) ProposalVerdict {
 
 // ProposalTrailer names a proposal in the message of its commit.
 const ProposalTrailer = "NixFleet-Proposal"
+
+// GivenUp is the verdict once what could not be read has stayed so: unknown is not safe.
+func (v ProposalVerdict) GivenUp() ProposalVerdict {
+	for _, c := range v.Conditions {
+		if c.Outcome == Unread {
+			remedy := strings.TrimSpace(strings.TrimPrefix(c.Remedy, "NixFleet tries again by itself."))
+			v.State, v.Headline = ProposalRefused, sentence("Refused, for what is not known is not safe: "+c.Found, orElse(remedy, "Make the lock again once it can be read."))
+		}
+	}
+	return v
+}

@@ -8,8 +8,9 @@ import (
 )
 
 type lockCmd struct {
-	Show lockShowCmd `cmd:"" help:"Show the inputs of a lock file."`
-	Diff lockDiffCmd `cmd:"" help:"Show what differs between two lock files, as Nix prints it."`
+	Show    lockShowCmd    `cmd:"" help:"Show the inputs of a lock file."`
+	Diff    lockDiffCmd    `cmd:"" help:"Show what differs between two lock files, as Nix prints it."`
+	Propose lockProposeCmd `cmd:"" help:"Send a lock file to a server, which proves and commits it (updates.strategy: host)."`
 }
 
 type lockShowCmd struct {
