@@ -35,6 +35,24 @@ type pressing struct {
 
 func newPressing(t testing.TB) *pressing {
 	t.Helper()
+	p := newWatched(t, `
+version: 1
+updates:
+  auto_merge: {enabled: true, hold: 1h}
+  required_checks: [{name: build, app: github-actions}]
+`)
+	p.push()
+	var err error
+	p.number, err = p.hub.OpenPull(pressedRepo, forgetest.Pull{Head: lockBranch, Title: "flake.lock: Update"})
+	must(t, err)
+	p.green()
+	p.is(fleet.UpdateHolding, "merge hold")
+	return p
+}
+
+// newWatched is pressing without its update, under another policy.
+func newWatched(t testing.TB, policy string) *pressing {
+	t.Helper()
 	r := newReplica(t, dbtest.New(t))
 	p := &pressing{replica: r, t: t, hub: forgetest.NewForTest(t, forgetest.Options{Now: r.clock.now, MergeableDelay: -1})}
 	r.cfg.GitHubAppID = p.hub.AppID
@@ -44,19 +62,9 @@ func newPressing(t testing.TB) *pressing {
 	must(t, err)
 	p.repoID, err = p.hub.AddRepo(forgetest.Repo{Name: pressedRepo, Org: true})
 	must(t, err)
-	p.commit(pressedRepo, "main", map[string]string{"flake.lock": p.lock(), "flake.nix": "{}\n", ".github/nixfleet.yml": `
-version: 1
-updates:
-  auto_merge: {enabled: true, hold: 1h}
-  required_checks: [{name: build, app: github-actions}]
-`})
+	p.commit(pressedRepo, "main", map[string]string{"flake.lock": p.lock(), "flake.nix": "{}\n", ".github/nixfleet.yml": policy})
 	must(t, p.hub.SetPermission(pressedRepo, "ada", "write"))
 	must(t, p.hub.SetPermission(pressedRepo, "eve", "read"))
-	p.push()
-	p.number, err = p.hub.OpenPull(pressedRepo, forgetest.Pull{Head: lockBranch, Title: "flake.lock: Update"})
-	must(t, err)
-	p.green()
-	p.is(fleet.UpdateHolding, "merge hold")
 	return p
 }
 
@@ -119,7 +127,7 @@ func (p *pressing) turn() {
 		sum := 0
 		for _, work := range []*loop{
 			newLoop("inbox", p.App.log, p.workInbox), newLoop("repos", p.App.log, p.workRepos), newLoop("requests", p.App.log, p.workRequests),
-			newLoop("updates", p.App.log, p.workUpdates), newLoop("effects", p.App.log, p.workEffects),
+			newLoop("updates", p.App.log, p.workUpdates), newLoop("proposals", p.App.log, p.workProposals), newLoop("effects", p.App.log, p.workEffects),
 		} {
 			n, err := work.work(p.t.Context())
 			must(p.t, err)
