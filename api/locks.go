@@ -7,9 +7,12 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/nixfleet/nixfleet/flakelock"
 	"github.com/nixfleet/nixfleet/fleet"
 )
+
+// maxLockBody holds the largest lock that is read (flakelock.MaxSize, 4 MiB) as a JSON
+// string, in which line breaks and quotes take two bytes.
+const maxLockBody = 9 << 20
 
 // NewLock is a lock file that was made from a commit, to be committed by the server.
 type NewLock struct {
@@ -75,7 +78,7 @@ func locks(a huma.API, s Service) {
 		OperationID: "propose-lock", Method: http.MethodPost, Path: "/api/v1/repos/{owner}/{name}/locks",
 		Summary:       "Send a lock that was made on a host; if the rules of locks hold, the App commits it",
 		DefaultStatus: http.StatusAccepted, Metadata: needs("operator"), Security: secured,
-		MaxBodyBytes:    2*flakelock.MaxSize + 1<<20, // a lock as a JSON string
+		MaxBodyBytes:    maxLockBody,
 		BodyReadTimeout: 30 * time.Second,
 	}, func(ctx context.Context, in *newLockInput) (*lockOutput, error) {
 		repo := in.Owner + "/" + in.Name

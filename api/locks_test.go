@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/nixfleet/nixfleet/api"
-	"github.com/nixfleet/nixfleet/flakelock"
 )
 
 func TestLocksAreSentByOperators(t *testing.T) {
@@ -24,13 +23,13 @@ func TestLocksAreSentByOperators(t *testing.T) {
 		"without a base":     {operator, "octo/fleet", api.NewLock{Base: "main", Lock: "{}"}, "base"},
 		"without a lock":     {operator, "octo/fleet", api.NewLock{Base: base}, "lock"},
 		"of no host":         {operator, "octo/fleet", api.NewLock{Base: base, Lock: "{}", Host: "nobody"}, "no such host"},
-		"without any bounds": {operator, "octo/fleet", api.NewLock{Base: base, Lock: strings.Repeat("x", 3*flakelock.MaxSize)}, "413"},
+		"without any bounds": {operator, "octo/fleet", api.NewLock{Base: base, Lock: strings.Repeat("x", 12<<20)}, "413"},
 	} {
 		if _, err := c.by.ProposeLock(t.Context(), c.repo, c.lock); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want an error with %q", name, err, c.want)
 		}
 	}
-	l, err := operator.ProposeLock(t.Context(), "octo/fleet", api.NewLock{Base: base, Lock: strings.Repeat("\n", flakelock.MaxSize), Path: "flake.lock"})
+	l, err := operator.ProposeLock(t.Context(), "octo/fleet", api.NewLock{Base: base, Lock: strings.Repeat("\n", 4<<20), Path: "flake.lock"})
 	if err != nil || l.ID != "01J" || l.State != "received" || l.Actor != "do" || l.Ended {
 		t.Errorf("%+v, %v", l, err)
 	}

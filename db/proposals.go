@@ -281,10 +281,12 @@ func (d *DB) Proposals(ctx context.Context, repoID int64, limit int) ([]fleet.Pr
 	return list, nil
 }
 
-// ProposedCommit reports whether we made a commit ourselves, out of a proven lock.
+// ProposedCommit reports whether we made a commit ourselves, out of a proven lock that
+// was not refused after all.
 func (d *DB) ProposedCommit(ctx context.Context, repoID int64, sha string) (bool, error) {
 	yes, err := value[bool](ctx, d.pool, `
-		select exists (select from lock_proposals where repo_id = @repo and commit_sha = @sha and commit_sha <> '')`,
+		select exists (select from lock_proposals where repo_id = @repo and commit_sha = @sha and commit_sha <> ''
+			and state in ('proven', 'opened', 'committed'))`,
 		args{"repo": repoID, "sha": sha})
 	if err != nil {
 		return false, fmt.Errorf("look for the proposed lock of commit %s: %w", short(sha), err)

@@ -52,12 +52,12 @@ func (c *lockProposeCmd) Run(e *env) error {
 	}
 	switch {
 	case l.State == "refused", l.State == "conflicted":
-		return fmt.Errorf("the lock is %s: %s", l.State, l.Found)
+		return fmt.Errorf("the lock is %s: %s", l.State, clean(l.Found))
 	case c.JSON:
 		return nil
 	case l.Found == "":
 		l.Found = "It waits to be judged."
 	}
-	_, err = fmt.Fprintf(e.out, "%s is %s: %s\n", l.ID, l.State, l.Found)
+	_, err = fmt.Fprintf(e.out, "%s is %s: %s\n", l.ID, l.State, clean(l.Found))
 	return err
 }

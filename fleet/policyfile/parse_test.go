@@ -51,6 +51,8 @@ func TestParseChangesOnlyWhatIsGiven(t *testing.T) {
 	got, err := Parse([]byte(`
 version: 1
 updates:
+  strategy: host
+  commit: pull_request
   authors: []
   auto_merge: {hold: 2d, hold_from: checks}
   require_checks: false
@@ -62,7 +64,7 @@ deploy:
 		t.Fatal(err)
 	}
 	want := fleet.DefaultPolicy()
-	want.Updates.Authors = []string{}
+	want.Updates.Strategy, want.Updates.Commit, want.Updates.Authors = "host", fleet.CommitPullRequest, []string{}
 	want.Updates.AutoMerge.Hold = 48 * time.Hour
 	want.Updates.AutoMerge.HoldFrom = "checks"
 	want.Updates.RequireChecks = false
