@@ -185,6 +185,11 @@ func (f *Forge) OpenPull(ctx context.Context, repo fleet.Repo, n NewPull) (Landi
 	if err != nil {
 		return Landing{}, fmt.Errorf("%s: %w", op, err)
 	}
+	state, err := c.repository(ctx, repo) // pull requests are found by the present owner's name
+	if err != nil {
+		return Landing{}, err
+	}
+	repo = state.Repo
 	if number, err := c.pullFrom(ctx, repo, op, n); err != nil || number > 0 {
 		return Landing{Outcome: Landed, Number: number}, err
 	}

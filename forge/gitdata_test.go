@@ -89,6 +89,11 @@ func TestAPullRequestOfOurOwnIsOpenedOnce(t *testing.T) {
 	if open := must(s.forge.OpenPulls(s.ctx, s.repo))(t); len(open) != 1 || open[0] != first.Number {
 		t.Errorf("open: %v", open)
 	}
+	must(0, s.Rename(fleetRepo, "armada", "octo"))(t)
+	if again := must(s.forge.OpenPull(s.ctx, s.repo, n))(t); again != first {
+		t.Errorf("after the repository was renamed: %+v, want %+v", again, first)
+	}
+	must(0, s.Rename("octo/armada", "fleet", "octo"))(t)
 	taken := n
 	taken.Branch = "theirs"
 	s.commit(fleetRepo, forgetest.Commit{Branch: "theirs", Files: map[string]string{"x": "y"}})
