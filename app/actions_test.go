@@ -70,3 +70,28 @@ func TestDashboardHoldsReleasesAndMergesWithoutADeploy(t *testing.T) {
 	refused(t, press.Hold(ctx, alice, look(), time.Time{}), "is merged already")
 	p.remembers("alice hold allowed", "bob unhold allowed", "bob merge allowed")
 }
+
+func TestDashboardExplainsAnUpdateAndStoresNothing(t *testing.T) {
+	t.Parallel()
+	p := newPressing(t)
+	before := p.update()
+	look := insight{p.App}
+	e, err := look.Explain(t.Context(), pressedRepo, p.number, fleet.WhatIf{Checks: map[string]string{"build": "failure"}})
+	must(t, err)
+	if e.Now.State != fleet.UpdateHolding || e.Then.State != fleet.UpdateFailing || !e.Supposed || strings.Join(e.Required, " ") != "build" {
+		t.Errorf("now %s, then %s, required %v", e.Now.State, e.Then.State, e.Required)
+	}
+	for _, c := range e.Now.Conditions {
+		if c.Source == "" || c.At.IsZero() || c.Found == "" {
+			t.Errorf("condition %s does not say what was found, where and when: %+v", c.ID, c)
+		}
+	}
+	if after := p.update(); after.ChangedAt != before.ChangedAt || after.State != before.State {
+		t.Errorf("it was changed by being explained: %+v", after)
+	}
+	for repo, number := range map[string]int{pressedRepo: 999, "octo/other": p.number} {
+		if _, err := look.Explain(t.Context(), repo, number, fleet.WhatIf{}); !errors.Is(err, dashboard.ErrUnknown) {
+			t.Errorf("%s #%d: %v, want ErrUnknown", repo, number, err)
+		}
+	}
+}

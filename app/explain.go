@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/fleet/policyfile"
 	"github.com/nixfleet/nixfleet/forge"
@@ -66,36 +67,44 @@ func (s service) SetPolicy(ctx context.Context, by fleet.Actor, repo, settings s
 // Explain looks at an update now, as the decision does, and says what would follow
 // from the suppositions. It stores nothing.
 func (s service) Explain(ctx context.Context, repo string, number int, w fleet.WhatIf) (api.Explanation, error) {
-	r, err := s.watched(ctx, repo)
-	if err != nil {
-		return api.Explanation{}, err
-	}
-	kept, err := s.a.kept(ctx, r.ID)
-	if err != nil {
-		return api.Explanation{}, err
-	}
-	u, err := s.a.db.UpdateByNumber(ctx, r.ID, number)
-	if err != nil {
+	snap, err := s.a.lookNow(ctx, repo, number)
+	if errors.Is(err, errNoRepo) || errors.Is(err, db.ErrNotFound) {
 		return api.Explanation{}, fmt.Errorf("%w: %w", api.ErrUnknown, err)
 	}
-	snap, err := s.a.forge.Snapshot(ctx, r, number, kept)
 	if err != nil {
 		return api.Explanation{}, err
 	}
-	if snap.Recorded, err = s.a.db.RecordedOf(ctx, u.ID, snap.Pull.Value.HeadSHA); err != nil {
-		return api.Explanation{}, err
+	e := fleet.Explain(snap, w, s.a.cfg.Now())
+	return api.Explanation{Repo: repo, Number: number, Title: e.Title, URL: e.URL, Verdict: e.Then, WhatIf: e.Supposed}, nil
+}
+
+// lookNow reads everything that a decision about an update would know now. A
+// repository that is not watched is errNoRepo, an unknown update db.ErrNotFound.
+func (a *App) lookNow(ctx context.Context, repo string, number int) (fleet.Snapshot, error) {
+	r, err := a.repoNamed(ctx, repo)
+	if err != nil {
+		return fleet.Snapshot{}, err
 	}
-	if snap.Recorded.Proposed, err = s.a.proposedHead(ctx, snap); err != nil {
-		return api.Explanation{}, err
+	kept, err := a.kept(ctx, r.ID)
+	if err != nil {
+		return fleet.Snapshot{}, err
 	}
-	if snap.Recorded.InputsSeen, err = s.a.db.InputsSeen(ctx, fleet.InputsToSee(snap)); err != nil {
-		return api.Explanation{}, err
+	u, err := a.db.UpdateByNumber(ctx, r.ID, number)
+	if err != nil {
+		return fleet.Snapshot{}, err
 	}
-	supposed := !w.At.IsZero() || w.Merge || w.Hold != nil || w.Mergeable != nil || len(w.Checks)+len(w.Labels) > 0
-	return api.Explanation{
-		Repo: repo, Number: number, Title: snap.Pull.Value.Title, URL: snap.Pull.Value.URL,
-		Verdict: fleet.Simulate(snap, w, s.a.cfg.Now()), WhatIf: supposed,
-	}, nil
+	snap, err := a.forge.Snapshot(ctx, r, number, kept)
+	if err != nil {
+		return snap, err
+	}
+	if snap.Recorded, err = a.db.RecordedOf(ctx, u.ID, snap.Pull.Value.HeadSHA); err != nil {
+		return snap, err
+	}
+	if snap.Recorded.Proposed, err = a.proposedHead(ctx, snap); err != nil {
+		return snap, err
+	}
+	snap.Recorded.InputsSeen, err = a.db.InputsSeen(ctx, fleet.InputsToSee(snap))
+	return snap, err
 }
 
 func (s service) watched(ctx context.Context, repo string) (fleet.Repo, error) {

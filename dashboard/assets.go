@@ -11,7 +11,7 @@ import (
 	"slices"
 )
 
-//go:embed static/dashboard.css static/live.js static/icon.svg static/vendor/htmx.min.js
+//go:embed static/dashboard.css static/pages.css static/live.js static/icon.svg static/vendor/htmx.min.js
 var static embed.FS
 
 // asset is one embedded file, addressed by its content so that it can be cached

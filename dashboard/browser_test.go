@@ -261,8 +261,11 @@ func TestBrowserOpensTooltipsByKeyboard(t *testing.T) {
 func TestBrowserFitsEveryStory(t *testing.T) {
 	b := browse(t, fleet.Overview{At: time.Now()})
 	for _, s := range stories.All(time.Now()) {
-		b.change(func() { b.overview = s.Overview })
-		b.do(chromedp.Navigate(b.server.URL + "/?story=" + url.QueryEscape(s.Name)))
+		b.change(func() { b.overview, b.told = s.Overview, s.Explanation })
+		if s.Path == "/" {
+			s.Path += "?story=" + url.QueryEscape(s.Name)
+		}
+		b.do(chromedp.Navigate(b.server.URL + s.Path))
 		b.until(`document.body.classList.contains("script")`)
 		for _, width := range []int64{1280, 390} {
 			b.do(chromedp.EmulateViewport(width, 900))

@@ -50,12 +50,13 @@ type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// Config is what a dashboard needs. Views, Actions, Sessions and Now must be set.
+// Config is what a dashboard needs. Now and the interfaces must be set.
 type Config struct {
-	Views    Views
-	Actions  Actions
-	Sessions Sessions
-	Setup    Setup // nil where there is nothing to set up
+	Views     Views
+	Actions   Actions
+	Sessions  Sessions
+	Explainer Explainer
+	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
 	Now    func() time.Time
@@ -82,8 +83,8 @@ type Dashboard struct {
 
 // New checks cfg and prepares the routes.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Now == nil {
-		return nil, errors.New("dashboard: Views, Actions, Sessions and Now must be set")
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer and Now must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -141,6 +142,7 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.act(d.merge)))
 	mux.Handle("POST /updates/{id}/hold", d.signedIn(d.act(d.hold)))
 	mux.Handle("POST /updates/{id}/release", d.signedIn(d.act(d.release)))
+	mux.Handle("GET /updates/{owner}/{name}/{number}/explain", d.signedIn(d.explainPage))
 	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
 	mux.Handle("POST /login", http.HandlerFunc(d.login))
 	mux.Handle("POST /logout", http.HandlerFunc(d.logout))

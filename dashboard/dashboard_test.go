@@ -43,6 +43,9 @@ type world struct {
 	sessErr  error
 	asks     []string // "login wish id head", and what else it names
 	askErr   error
+	told     *fleet.Explanation
+	supposed fleet.WhatIf // of the last explanation
+	toldErr  error
 	changed  func()
 }
 
@@ -80,6 +83,19 @@ func (w *world) ask(a fleet.Actor, seen Seen, what string) error {
 		w.asks = append(w.asks, fmt.Sprintf("%s %d %s %s", a.Login, seen.Update, seen.HeadSHA, what))
 	}
 	return w.askErr
+}
+
+func (w *world) Explain(_ context.Context, repo string, number int, what fleet.WhatIf) (fleet.Explanation, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.supposed = what
+	switch {
+	case w.toldErr != nil:
+		return fleet.Explanation{}, w.toldErr
+	case w.told == nil || repo != w.told.Repo.FullName() || number != w.told.Number:
+		return fleet.Explanation{}, ErrUnknown
+	}
+	return *w.told, nil
 }
 
 func (w *world) Session(_ context.Context, cookie string) (fleet.Actor, string, error) {
@@ -136,7 +152,7 @@ func (w *world) change(f func()) {
 
 func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
-	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Listen = w, w, w, w.listen
+	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Listen = w, w, w, w, w.listen
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -27,6 +27,11 @@ func TestEveryStoryRendersAsItDid(t *testing.T) {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
 			d := newDashboard(t, newWorld(s.Overview), Config{})
+			if s.Path != "/" {
+				golden(t, filepath.Join("testdata", "golden", s.Name+".html"),
+					strings.ReplaceAll(lines(mainOf(pageOf(t, s))), d.build, "BUILD"))
+				return
+			}
 			b, err := d.render(context.Background(), s.Overview)
 			if err != nil {
 				t.Fatal(err)
@@ -69,16 +74,23 @@ func golden(t *testing.T, path, got string) {
 func pageOf(t *testing.T, s stories.Story) string {
 	t.Helper()
 	w := newWorld(s.Overview)
-	w.sessions["them"] = s.Role
-	path, cookie := "/", "them"
+	w.sessions["them"], w.told = s.Role, s.Explanation
+	path, cookie := s.Path, "them"
 	if s.Role == "" {
 		path, cookie = "/login", ""
 	}
 	rec := do(newDashboard(t, w, Config{}), request(http.MethodGet, path, cookie, nil))
-	if rec.Code != http.StatusOK {
+	if rec.Code != http.StatusOK && !strings.HasSuffix(s.Name, "-problem") {
 		t.Fatalf("%s answered %d: %s", path, rec.Code, rec.Body)
 	}
 	return rec.Body.String()
+}
+
+// mainOf is what a page holds beside what is around every page.
+func mainOf(html string) string {
+	_, html, _ = strings.Cut(html, "<main")
+	html, _, _ = strings.Cut(html, "</main>")
+	return "<main" + html + "</main>"
 }
 
 // forbidden is what the Content-Security-Policy would refuse, and what we never

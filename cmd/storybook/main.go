@@ -66,7 +66,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	books := map[string]http.Handler{}
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
-			Views: shelf{s.Overview}, Actions: nothing{}, Sessions: reader{s.Role}, Now: time.Now,
+			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Now: time.Now,
 			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
@@ -110,14 +110,21 @@ var index = template.Must(template.New("index").Parse(`<!doctype html>
 <title>NixFleet storybook</title>
 <h1>NixFleet storybook</h1>
 <dl>{{range .Stories}}
-<dt><a href="http://{{.Name}}.localhost:{{$.Port}}/">{{.Name}}</a></dt><dd>{{.About}}</dd>{{end}}
+<dt><a href="http://{{.Name}}.localhost:{{$.Port}}{{.Path}}">{{.Name}}</a></dt><dd>{{.About}}</dd>{{end}}
 </dl></html>
 `))
 
 // shelf is a read model that never changes.
-type shelf struct{ o fleet.Overview }
+type shelf struct{ story stories.Story }
 
-func (s shelf) Overview(context.Context) (fleet.Overview, error) { return s.o, nil }
+func (s shelf) Overview(context.Context) (fleet.Overview, error) { return s.story.Overview, nil }
+
+func (s shelf) Explain(context.Context, string, int, fleet.WhatIf) (fleet.Explanation, error) {
+	if s.story.Explanation == nil {
+		return fleet.Explanation{}, dashboard.ErrUnknown
+	}
+	return *s.story.Explanation, nil
+}
 
 // nothing takes wishes and forgets them.
 type nothing struct{}

@@ -31,14 +31,17 @@ func TestEveryStoryHasItsAddress(t *testing.T) {
 	index := get("127.0.0.1:8090", "/").Body.String()
 	for _, s := range stories.All(time.Now()) {
 		address := s.Name + ".localhost:8090"
-		if !strings.Contains(index, "http://"+address+"/") {
+		if !strings.Contains(index, "http://"+address+strings.ReplaceAll(s.Path, "&", "&amp;")) {
 			t.Errorf("the index does not lead to %s", s.Name)
 		}
 		want := http.StatusOK
+		if strings.HasSuffix(s.Name, "-problem") {
+			want = http.StatusBadRequest
+		}
 		if s.Role == "" {
 			want = http.StatusSeeOther // to the sign-in page
 		}
-		if rec := get(address, "/"); rec.Code != want {
+		if rec := get(address, s.Path); rec.Code != want {
 			t.Errorf("story %s answers %d", s.Name, rec.Code)
 		}
 	}

@@ -226,8 +226,6 @@
 
   body.classList.add("script");
   tick();
-  if ("live" in body.dataset) {
-    open();
-    setInterval(tick, 1e3);
-  }
+  setInterval(tick, 1e3);
+  if ("live" in body.dataset) open();
 })();

@@ -1,6 +1,7 @@
 package stories
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/nixfleet/nixfleet/fleet"
@@ -10,9 +11,12 @@ import (
 type Story struct {
 	Name     string // for addresses and files
 	About    string
+	Path     string // of the page; the fleet where it is empty
 	Overview fleet.Overview
 	Role     string // of the person who looks; empty: nobody is signed in
 	Broken   bool   // the stream ends at once: the page turns stale
+
+	Explanation *fleet.Explanation // what a look at the update gives
 }
 
 // All tells every story as of now.
@@ -33,11 +37,13 @@ func All(now time.Time) []Story {
 		out = append(out, Story{Name: u.name, About: u.about, Overview: b.fleet(b.nine(), u.update)})
 	}
 	out = append(out, b.rolloutStories()...)
+	out = append(out, b.explained()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
 		Story{Name: "login", About: "Nobody is signed in.", Role: "none", Overview: fleet.Overview{At: now}})
 	for i := range out {
+		out[i].Path = cmp.Or(out[i].Path, "/")
 		switch out[i].Role {
 		case "":
 			out[i].Role = "operator"
