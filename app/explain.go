@@ -19,24 +19,40 @@ func (s service) Policy(ctx context.Context, repo string) (api.Policy, error) {
 	if err != nil {
 		return api.Policy{}, err
 	}
-	p := api.Policy{Repo: repo, Source: "built-in", File: fmt.Sprintf("%s/%s/blob/%s/%s",
-		strings.TrimSuffix(s.a.cfg.GitHubWebURL, "/"), repo, r.DefaultBranch, forge.PolicyPath)}
-	settings, err := s.a.db.PolicySettings(ctx, r.ID)
-	if err != nil {
-		return p, err
+	v, err := s.a.policyOf(ctx, r)
+	p := api.Policy{Repo: repo, Source: v.Source, File: v.File, Settings: v.Settings, Problem: v.Problem}
+	if v.Settings != "" {
+		p.ChangedBy, p.ChangedAt = v.ChangedBy, v.ChangedAt
 	}
-	if settings != nil && settings.Policy != "" {
-		p.Source, p.Settings, p.ChangedBy, p.ChangedAt = "settings", settings.Policy, settings.ChangedBy, settings.ChangedAt
-	}
-	state, err := s.a.branch(ctx, r)
+	return p, err
+}
+
+// policyOf reads what rules a repository: its policy file, else the settings made
+// here, else the built-in policy.
+func (a *App) policyOf(ctx context.Context, r fleet.Repo) (fleet.PolicyView, error) {
+	v := fleet.PolicyView{Repo: r, Source: "built-in", File: fmt.Sprintf("%s/%s/blob/%s/%s",
+		strings.TrimSuffix(a.cfg.GitHubWebURL, "/"), r.FullName(), r.DefaultBranch, forge.PolicyPath)}
+	settings, err := a.db.PolicySettings(ctx, r.ID)
 	if err != nil {
-		return p, err
+		return v, err
+	}
+	if settings != nil {
+		v.Settings, v.ChangedBy, v.ChangedAt = settings.Policy, settings.ChangedBy, settings.ChangedAt
+	}
+	if v.Settings != "" {
+		v.Source = "settings"
+	}
+	state, err := a.branch(ctx, r)
+	if err != nil {
+		return v, err
 	}
 	if state.PolicyFile {
-		p.Source = "file"
+		v.Source = "file"
 	}
-	p.Problem = state.Policy.Err
-	return p, nil
+	if v.Problem = state.Policy.Err; state.Policy.Known() {
+		v.Policy = &state.Policy.Value
+	}
+	return v, nil
 }
 
 // SetPolicy changes the settings of a repository that has no policy file.

@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/fleet/policyfile"
 )
 
 // insight is what the dashboard's pages about one repository or update show and
@@ -23,4 +26,61 @@ func (i insight) Explain(ctx context.Context, repo string, number int, w fleet.W
 		return fleet.Explanation{}, err
 	}
 	return fleet.Explain(snap, w, i.a.cfg.Now()), nil
+}
+
+// Repos are the repositories that have settings.
+func (i insight) Repos(ctx context.Context) ([]fleet.Repo, error) { return i.a.db.Repos(ctx) }
+
+// Policy tells what rules a repository, read now.
+func (i insight) Policy(ctx context.Context, repo string) (fleet.PolicyView, error) {
+	r, err := i.a.repoNamed(ctx, repo)
+	if errors.Is(err, errNoRepo) {
+		return fleet.PolicyView{}, dashboard.ErrUnknown
+	}
+	if err != nil {
+		return fleet.PolicyView{}, err
+	}
+	return i.a.policyOf(ctx, r)
+}
+
+// SavePolicy changes the settings that were seen.
+func (i insight) SavePolicy(ctx context.Context, by fleet.Actor, repo, settings string, seen time.Time) error {
+	v, err := i.Policy(ctx, repo)
+	switch {
+	case err != nil:
+		return err
+	case v.Source == "file":
+		return dashboard.Refused("The repository’s policy file rules. Change it there; nothing was saved here.")
+	}
+	if settings != "" {
+		_, err := policyfile.Parse([]byte(settings), "settings")
+		if wrong, ok := errors.AsType[*policyfile.Error](err); ok {
+			return faults(wrong)
+		}
+		if err != nil {
+			return dashboard.Refused(err.Error())
+		}
+	}
+	err = i.a.db.ReplacePolicySettings(ctx, v.Repo.ID, seen, settings, by.Login, i.a.cfg.Now())
+	if errors.Is(err, db.ErrConflict) {
+		return dashboard.ErrChanged
+	}
+	if err != nil {
+		return err
+	}
+	i.a.log.Info().Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
+	return nil
+}
+
+// faults is what is wrong in settings, each with its place.
+func faults(wrong *policyfile.Error) dashboard.Faults {
+	var list dashboard.Faults
+	for _, p := range wrong.Problems {
+		f := dashboard.Fault{Line: p.Line, Column: p.Column, Field: p.Field, Text: p.Found}
+		if p.Allowed != "" {
+			f.Text = fmt.Sprintf("%s, expected %s", p.Found, p.Allowed)
+		}
+		list = append(list, f)
+	}
+	return list
 }

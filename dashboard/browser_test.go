@@ -261,7 +261,7 @@ func TestBrowserOpensTooltipsByKeyboard(t *testing.T) {
 func TestBrowserFitsEveryStory(t *testing.T) {
 	b := browse(t, fleet.Overview{At: time.Now()})
 	for _, s := range stories.All(time.Now()) {
-		b.change(func() { b.overview, b.told = s.Overview, s.Explanation })
+		b.change(func() { b.overview, b.told, b.policy = s.Overview, s.Explanation, s.Policy })
 		if s.Path == "/" {
 			s.Path += "?story=" + url.QueryEscape(s.Name)
 		}

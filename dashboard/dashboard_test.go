@@ -46,11 +46,14 @@ type world struct {
 	told     *fleet.Explanation
 	supposed fleet.WhatIf // of the last explanation
 	toldErr  error
+	policy   *fleet.PolicyView
+	saves    []string // "login repo seen settings"
+	saveErr  error
 	changed  func()
 }
 
 func newWorld(o fleet.Overview) *world {
-	return &world{overview: o, sessions: map[string]string{"op": RoleOperator, "view": RoleViewer}}
+	return &world{overview: o, sessions: map[string]string{"op": RoleOperator, "view": RoleViewer, "admin": RoleAdmin}}
 }
 
 func (w *world) Overview(context.Context) (fleet.Overview, error) {
@@ -96,6 +99,37 @@ func (w *world) Explain(_ context.Context, repo string, number int, what fleet.W
 		return fleet.Explanation{}, ErrUnknown
 	}
 	return *w.told, nil
+}
+
+func (w *world) Repos(context.Context) ([]fleet.Repo, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var list []fleet.Repo
+	for _, r := range w.overview.Repos {
+		list = append(list, r.Repo)
+	}
+	return list, w.readErr
+}
+
+func (w *world) Policy(_ context.Context, repo string) (fleet.PolicyView, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.toldErr != nil:
+		return fleet.PolicyView{}, w.toldErr
+	case w.policy == nil || repo != w.policy.Repo.FullName():
+		return fleet.PolicyView{}, ErrUnknown
+	}
+	return *w.policy, nil
+}
+
+func (w *world) SavePolicy(_ context.Context, by fleet.Actor, repo, settings string, seen time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.saveErr == nil {
+		w.saves = append(w.saves, fmt.Sprintf("%s %s %s %q", by.Login, repo, stamp(seen), settings))
+	}
+	return w.saveErr
 }
 
 func (w *world) Session(_ context.Context, cookie string) (fleet.Actor, string, error) {
@@ -152,7 +186,7 @@ func (w *world) change(f func()) {
 
 func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
-	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Listen = w, w, w, w, w.listen
+	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w.listen
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -31,10 +31,35 @@ func (d *DB) PolicySettings(ctx context.Context, repoID int64) (*PolicySettings,
 // the history, and makes the repository and its open updates due. Empty settings
 // bring the built-in policy back.
 func (d *DB) SavePolicySettings(ctx context.Context, repoID int64, policy, by string, now time.Time) error {
+	return d.savePolicySettings(ctx, repoID, nil, policy, by, now)
+}
+
+// ReplacePolicySettings is [DB.SavePolicySettings] by somebody who read them first:
+// settings that were changed since then, which is at another time than seen, are
+// ErrConflict. A zero seen stands for no settings.
+func (d *DB) ReplacePolicySettings(ctx context.Context, repoID int64, seen time.Time, policy, by string, now time.Time) error {
+	return d.savePolicySettings(ctx, repoID, &seen, policy, by, now)
+}
+
+func (d *DB) savePolicySettings(ctx context.Context, repoID int64, seen *time.Time, policy, by string, now time.Time) error {
 	err := d.tx(ctx, func(tx pgx.Tx) error {
-		was, err := value[string](ctx, tx, `select coalesce((select policy from settings where repo_id = @repo), '')`, args{"repo": repoID})
-		if err != nil || was == policy {
+		// One change of a repository's settings at a time, also of the first.
+		if _, err := tx.Exec(ctx, `select from repos where id = @repo for update`, args{"repo": repoID}); err != nil {
 			return err
+		}
+		known, err := all[PolicySettings](ctx, tx, `select policy, changed_by, changed_at from settings where repo_id = @repo`, args{"repo": repoID})
+		if err != nil {
+			return err
+		}
+		was, at := "", time.Time{}
+		for _, k := range known {
+			was, at = k.Policy, k.ChangedAt
+		}
+		if seen != nil && !seen.Equal(at) {
+			return ErrConflict
+		}
+		if was == policy {
+			return nil
 		}
 		if _, err := tx.Exec(ctx, `
 			insert into settings (repo_id, policy, changed_by, changed_at) values (@repo, @policy, @by, @now)

@@ -31,6 +31,18 @@ type RepoView struct {
 	Policy      *Policy // as last read, so that people see what a merge would do; nil when not known
 }
 
+// PolicyView is what rules a repository, and where it comes from.
+type PolicyView struct {
+	Repo      Repo
+	Source    string    // file, settings or built-in
+	File      string    // address of the policy file, also where there is none yet
+	Settings  string    // made here, as YAML; they wait while a file rules
+	ChangedBy string    // who made them, also where they are empty again
+	ChangedAt time.Time // zero where nobody ever made any
+	Problem   string    // why what rules can't be read; nothing merges meanwhile
+	Policy    *Policy   // what rules; nil where it can't be read
+}
+
 // HostView is one host with its derived compartments and what it is doing.
 type HostView struct {
 	Host         Host

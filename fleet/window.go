@@ -138,6 +138,16 @@ func frozen(all []Freeze, t time.Time) (inside *Freeze, until time.Time, err err
 	return inside, until, nil
 }
 
+// FrozenUntil reports whether a freeze of the policy holds at t, why, and until
+// when. Windows that can't be understood are the affair of whoever reads the policy.
+func (p UpdatePolicy) FrozenUntil(t time.Time) (until time.Time, reason string, frozenNow bool) {
+	inside, until, err := frozen(p.Freeze, t)
+	if err != nil || inside == nil {
+		return time.Time{}, "", false
+	}
+	return until, inside.Reason, true
+}
+
 // opens reports whether t lies in any window of all, or in none when none is
 // given means always; and otherwise when the next one begins.
 func opens(all []Freeze, t time.Time) (open bool, next time.Time, err error) {

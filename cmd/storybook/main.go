@@ -66,7 +66,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	books := map[string]http.Handler{}
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
-			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Now: time.Now,
+			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Policies: shelf{s}, Now: time.Now,
 			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
@@ -124,6 +124,25 @@ func (s shelf) Explain(context.Context, string, int, fleet.WhatIf) (fleet.Explan
 		return fleet.Explanation{}, dashboard.ErrUnknown
 	}
 	return *s.story.Explanation, nil
+}
+
+func (s shelf) Repos(context.Context) ([]fleet.Repo, error) {
+	var list []fleet.Repo
+	for _, r := range s.story.Overview.Repos {
+		list = append(list, r.Repo)
+	}
+	return list, nil
+}
+
+func (s shelf) Policy(context.Context, string) (fleet.PolicyView, error) {
+	if s.story.Policy == nil {
+		return fleet.PolicyView{}, dashboard.ErrUnknown
+	}
+	return *s.story.Policy, nil
+}
+
+func (s shelf) SavePolicy(context.Context, fleet.Actor, string, string, time.Time) error {
+	return dashboard.Faults{{Line: 3, Column: 9, Field: "updates.auto_merge.hold", Text: "found \"1 hour\", expected a duration such as 1h, 30m or 2d"}}
 }
 
 // nothing takes wishes and forgets them.

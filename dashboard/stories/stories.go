@@ -17,6 +17,7 @@ type Story struct {
 	Broken   bool   // the stream ends at once: the page turns stale
 
 	Explanation *fleet.Explanation // what a look at the update gives
+	Policy      *fleet.PolicyView  // what rules the repository
 }
 
 // All tells every story as of now.
@@ -38,6 +39,7 @@ func All(now time.Time) []Story {
 	}
 	out = append(out, b.rolloutStories()...)
 	out = append(out, b.explained()...)
+	out = append(out, b.settings()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},

@@ -1,0 +1,47 @@
+package stories
+
+import (
+	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+const settingsYAML = `version: 1
+updates:
+  auto_merge: {hold: 2h, min_input_age: 24h}
+  required_checks: [{name: build, app: github-actions}]
+  freeze:
+    - {from: "Fri 18:00", to: "Mon 06:00", tz: Europe/Vienna, reason: weekend}
+deploy:
+  max_parallel: 2
+`
+
+// settings are the stories of the page with a repository's settings.
+func (b book) settings() []Story {
+	view := func(source string, change func(*fleet.PolicyView)) *fleet.PolicyView {
+		v := fleet.PolicyView{Repo: b.repo(), Source: source, Policy: b.policy(),
+			File: "https://github.com/aurora/nixcfg/blob/main/.github/nixfleet.yml"}
+		change(&v)
+		return &v
+	}
+	made := func(v *fleet.PolicyView) {
+		v.Settings, v.ChangedBy, v.ChangedAt = settingsYAML, "bob", b.ago(3*24*time.Hour)
+		u := &v.Policy.Updates
+		u.AutoMerge.Hold, u.AutoMerge.MinInputAge = 2*time.Hour, 24*time.Hour
+		u.RequiredChecks = []fleet.RequiredCheck{{Name: "build", App: "github-actions"}}
+		u.Freeze = []fleet.Freeze{{From: "Sun 00:00", To: "Sat 23:59", TZ: "Europe/Vienna", Reason: "holidays"}}
+		v.Policy.Deploy.MaxParallel = 2
+	}
+	page := func(name, about, role string, v *fleet.PolicyView) Story {
+		return Story{Name: name, About: about, Path: "/settings/aurora/nixcfg", Role: role, Overview: b.fleet(b.nine()), Policy: v}
+	}
+	return []Story{
+		page("settings", "Settings made here rule; an admin looks. Saving answers with an error.", "admin", view("settings", made)),
+		page("settings-built-in", "The built-in policy rules; nobody has made settings.", "admin", view("built-in", func(*fleet.PolicyView) {})),
+		page("settings-file", "The policy file rules; settings from before wait.", "admin", view("file", made)),
+		page("settings-broken", "The policy file rules, and is broken.", "operator", view("file", func(v *fleet.PolicyView) {
+			v.Policy, v.Problem = nil, b.brokenPolicy().Repos[0].PolicyError
+		})),
+		page("settings-viewer", "A viewer reads, and is told why not to write.", "viewer", view("settings", made)),
+	}
+}
