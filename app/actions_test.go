@@ -8,6 +8,7 @@ import (
 
 	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/forge/forgetest"
 )
 
 // refused checks that a wish was not granted, in words for people.
@@ -93,5 +94,46 @@ func TestDashboardExplainsAnUpdateAndStoresNothing(t *testing.T) {
 		if _, err := look.Explain(t.Context(), repo, number, fleet.WhatIf{}); !errors.Is(err, dashboard.ErrUnknown) {
 			t.Errorf("%s #%d: %v, want ErrUnknown", repo, number, err)
 		}
+	}
+}
+
+func TestDashboardChangesSettingsThatWereSeen(t *testing.T) {
+	t.Parallel()
+	p := newPressing(t)
+	look, ctx := insight{p.App}, t.Context()
+	alice, bob := fleet.Actor{Login: "alice", Type: "local"}, fleet.Actor{Login: "bob", Type: "local"}
+	policy := func() fleet.PolicyView {
+		t.Helper()
+		v, err := look.Policy(ctx, pressedRepo)
+		must(t, err)
+		return v
+	}
+	if v := policy(); v.Source != "file" || v.Policy == nil || v.Problem != "" || !strings.HasSuffix(v.File, "/octo/fleet/blob/main/.github/nixfleet.yml") {
+		t.Errorf("with a file: %+v", v)
+	}
+	refused(t, look.SavePolicy(ctx, alice, pressedRepo, "version: 1\n", time.Time{}), "policy file rules")
+
+	_, err := p.hub.CommitFiles(pressedRepo, forgetest.Commit{Branch: "main", Remove: []string{".github/nixfleet.yml"}, Author: robot, Message: "Change\n"})
+	must(t, err)
+	p.turn()
+	if v := policy(); v.Source != "built-in" || !v.ChangedAt.IsZero() {
+		t.Errorf("without a file: %+v", v)
+	}
+	wrong, ok := errors.AsType[dashboard.Faults](look.SavePolicy(ctx, alice, pressedRepo, "version: 1\nupdates:\n  auto_merge: {hold: 1 hour}\n", time.Time{}))
+	if !ok || len(wrong) != 1 || wrong[0].Line != 3 || wrong[0].Field != "updates.auto_merge.hold" {
+		t.Errorf("faults: %+v", wrong)
+	}
+	must(t, look.SavePolicy(ctx, alice, pressedRepo, "version: 1\nupdates: {auto_merge: {hold: 2h}}\n", time.Time{}))
+	v := policy()
+	if v.Source != "settings" || v.ChangedBy != "alice" || v.Policy.Updates.AutoMerge.Hold != 2*time.Hour {
+		t.Errorf("settings: %+v", v)
+	}
+	if err := look.SavePolicy(ctx, bob, pressedRepo, "version: 1\n", time.Time{}); !errors.Is(err, dashboard.ErrChanged) {
+		t.Errorf("a save over what was not seen: %v", err)
+	}
+	p.clock.forward(time.Minute)
+	must(t, look.SavePolicy(ctx, bob, pressedRepo, "", v.ChangedAt))
+	if v := policy(); v.Source != "built-in" || v.ChangedBy != "bob" {
+		t.Errorf("emptied: %+v", v)
 	}
 }

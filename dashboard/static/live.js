@@ -65,6 +65,7 @@
   }
 
   document.addEventListener("visibilitychange", () => {
+    if (!("live" in body.dataset)) return;
     clearTimeout(hiding);
     if (document.hidden) hiding = setTimeout(() => { close(); show("stale"); }, hiddenFor);
     else if (!source && $("#skew").hidden) open();
