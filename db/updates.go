@@ -63,7 +63,7 @@ const updateColumns = `
 	u.head_sha, u.state, u.verdict, u.request, u.hold, u.answer, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
 	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.comment_at, u.check_run_id, u.check_sha, u.check_sum, u.check_at,
 	u.changed_at, u.attempt, u.fence, u.wake,
-	coalesce((select o.id from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
+	coalesce((select o.commit_sha from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
 		order by o.created_at limit 1), '') as running_rollout`
 
 const updateJoins = `

@@ -23,7 +23,7 @@ func TestClaimedUpdateCarriesWhatWasRecorded(t *testing.T) {
 
 	got := w.claimDue()
 	equal(t, "recorded", got.Recorded, fleet.Recorded{
-		FirstSeen: t0, HeadSeen: t0.Add(time.Minute), ChecksPassed: t0.Add(time.Minute), Request: &request, RunningRollout: "R1",
+		FirstSeen: t0, HeadSeen: t0.Add(time.Minute), ChecksPassed: t0.Add(time.Minute), Request: &request, RunningRollout: "old",
 	})
 	if got.Update.State != fleet.UpdateHolding || got.Update.Title != "Update flake.lock" || got.Update.Repo != w.repo {
 		t.Errorf("update = %+v", got.Update)

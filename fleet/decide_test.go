@@ -91,7 +91,7 @@ func TestDecisions(t *testing.T) {
 		"in conflict":                   {bendPull(func(p *Pull) { p.Mergeable = &no }), UpdateConflict, "conflicts with main", restedHead},
 		"while GitHub finds out":        {bendPull(func(p *Pull) { p.Mergeable = nil }), UpdateChecks, "still finding out", mergeableAgain},
 		"held by a label":               {bendPull(func(p *Pull) { p.Labels = []string{"NixFleet/Hold"} }), UpdateReady, "It has the label nixfleet/hold.", restedHead},
-		"during a rollout":              {bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), UpdateReady, "The rollout before this one has not ended.", time.Minute},
+		"during a rollout":              {bendRecorded(func(r *Recorded) { r.RunningRollout = "0123456789abcdef" }), UpdateReady, "The rollout of 0123456 has not ended.", time.Minute},
 		"where policy merges nothing":   {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Enabled = false }), UpdateReady, "waits for a person", restedHead},
 		"within the hold":               {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-40 * time.Minute) }), UpdateHolding, "Merges at 12:20 UTC if nothing changes.", 20 * time.Minute},
 		"at the very end of the hold":   {bendRecorded(func(r *Recorded) { r.HeadSeen = noon.Add(-time.Hour) }), UpdateMerging, "", againUnread},
@@ -113,7 +113,7 @@ func TestDecisions(t *testing.T) {
 		"that goes sideways":            {lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "diverged"), UpdateBlocked, "another line of history", restedHead},
 		"where hosts reboot":            {bendPolicy(func(p *Policy) { p.Deploy.Reboot = "when_needed" }), UpdateBlocked, "can't do yet: deploy.reboot: when_needed", restedHead},
 		"where failures roll back":      {bendPolicy(func(p *Policy) { p.Deploy.OnFailure = "rollback" }), UpdateMerging, "", againUnread},
-		"that may overlap a rollout":    {all(bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Overlap = true })), UpdateMerging, "", againUnread},
+		"that may overlap a rollout":    {all(bendRecorded(func(r *Recorded) { r.RunningRollout = "0123456789abcdef" }), bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Overlap = true })), UpdateMerging, "", againUnread},
 		"with a broken policy":          {bend(func(s *Snapshot) { s.Policy = Unknown[Policy]("policy", noon, "nixfleet.yml:3:1: x") }), UpdateBlocked, "Blocked: The policy could not be read: nixfleet.yml:3:1: x.", againChecks},
 	}
 	for name, c := range cases {
@@ -238,7 +238,7 @@ func TestAPersonOverridesTheSoftConditionsOnly(t *testing.T) {
 		"auto-merge is off":        {bendPolicy(func(p *Policy) { p.Updates.AutoMerge.Enabled = false }), UpdateMerging, ""},
 		"the hold":                 {bendRecorded(func(r *Recorded) { r.HeadSeen = noon }), UpdateMerging, "hold"},
 		"the label":                {bendPull(func(p *Pull) { p.Labels = []string{HoldLabel} }), UpdateMerging, "label"},
-		"a rollout":                {bendRecorded(func(r *Recorded) { r.RunningRollout = "01J" }), UpdateMerging, "rollout"},
+		"a rollout":                {bendRecorded(func(r *Recorded) { r.RunningRollout = "0123456789abcdef" }), UpdateMerging, "rollout"},
 		"a freeze":                 {bendPolicy(freeze("Wed 11:00", "Wed 13:00")), UpdateMerging, "freeze"},
 		"an age not reached":       {all(ageOf(time.Hour), seenInput(noon)), UpdateMerging, "input_age"},
 		"an age not recorded":      {ageOf(time.Hour), UpdateBlocked, ""},

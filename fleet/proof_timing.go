@@ -152,9 +152,9 @@ func (p *proof) calm() {
 	r := Condition{ID: "rollout", Title: "No rollout of this repository is running", Outcome: Passed, Source: "rollouts", At: p.now, Soft: true, Found: "None."}
 	switch running := p.s.Recorded.RunningRollout != ""; {
 	case running && p.policy.Updates.AutoMerge.Overlap:
-		r.Found = "One has not ended, and policy says auto_merge: {overlap: true}."
+		r.Found = fmt.Sprintf("That of %s has not ended, and policy says auto_merge: {overlap: true}.", shortSHA(p.s.Recorded.RunningRollout))
 	case running:
-		r.Outcome, r.Found = Waiting, "The rollout before this one has not ended."
+		r.Outcome, r.Found = Waiting, fmt.Sprintf("The rollout of %s has not ended.", shortSHA(p.s.Recorded.RunningRollout))
 		r.Remedy = "It merges once that has ended; Merge & Deploy does not wait."
 		p.wake(p.now.Add(time.Minute))
 	}

@@ -34,7 +34,7 @@ type Recorded struct {
 	ChecksPassed   time.Time     // when its required checks were first all seen passed; zero if not
 	Request        *MergeRequest // a person's Merge & Deploy, if it names this head SHA
 	Hold           *Hold         // a person's hold, if one was not released
-	RunningRollout string        // id of a rollout of the same repository that has not ended; empty if none
+	RunningRollout string        // commit of a rollout of the same repository that has not ended; empty if none
 	Refusal        *MergeRefusal // GitHub's last refusal to merge, if it was for this head SHA
 
 	Proposed string // commit that we made ourselves from a host's lock, if it is this head SHA; else empty
