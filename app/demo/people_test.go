@@ -23,12 +23,12 @@ func TestAPersonMergesAndDeploysFromThePage(t *testing.T) {
 	u := r.inState(number, fleet.UpdateHolding)
 
 	viewer, operator := r.signIn(a, "viewer"), r.signIn(a, "operator")
-	form := url.Values{"head_sha": {u.HeadSHA}, "build": {operator.build}}
+	form := url.Values{"head_sha": {u.HeadSHA}, "build": {operator.build}, "deploy": {"yes"}}
 	path := "/updates/" + strconv.FormatInt(u.ID, 10) + "/merge"
 	if status := viewer.post(path, form); status != http.StatusForbidden {
 		t.Errorf("a viewer got %d", status)
 	}
-	if status := operator.post(path, url.Values{"head_sha": {strings.Repeat("0", 40)}, "build": {operator.build}}); status != http.StatusConflict {
+	if status := operator.post(path, url.Values{"head_sha": {strings.Repeat("0", 40)}, "build": {operator.build}, "deploy": {"yes"}}); status != http.StatusConflict {
 		t.Errorf("a request for another head SHA got %d", status)
 	}
 	for range 2 { // a button is pressed twice easily
