@@ -29,6 +29,8 @@ type cli struct {
 	LogJSON  bool   `help:"Log as JSON, one object a line." env:"NIXFLEET_LOG_JSON"`
 
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Setup   setupCmd   `cmd:"" help:"Create the GitHub App of a server and install it, from a terminal."`
+	Doctor  doctorCmd  `cmd:"" help:"Check everything a server rests on; exit code 1 when something is wrong."`
 	Demo    demoCmd    `cmd:"" help:"Show the whole product on this machine, no account needed."`
 	Lock    lockCmd    `cmd:"" help:"Look into flake.lock files."`
 	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
