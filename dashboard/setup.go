@@ -188,18 +188,28 @@ const (
 	stepLater
 )
 
+// step is where one of the four steps is; the last two are matters of taste.
 func (v setupView) step(n int) int {
-	done := []bool{v.State.App != nil, len(v.State.Repos) > 0}
+	created, installed := v.State.App != nil, len(v.State.Repos) > 0
 	switch {
-	case n < len(done) && done[n]:
+	case n == 0 && created, n == 1 && installed:
 		return stepDone
-	case n > 0 && v.step(n-1) != stepDone:
-		return stepLater
+	case n == 0, n == 1 && created, installed:
+		return stepNow
 	}
-	return stepNow
+	return stepLater
 }
 
-// look is a step's state in a pill.
+// watched names the repositories for a sentence.
+func (v setupView) watched() string {
+	names := make([]string, len(v.State.Repos))
+	for i, r := range v.State.Repos {
+		names[i] = r.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// stepLook is a step's state in a pill.
 func stepLook(state int) look {
 	switch state {
 	case stepDone:
