@@ -49,23 +49,66 @@ func (a *App) openSealKey() (err error) {
 // storedApp reads the App that the set-up created. It is db.ErrNotFound where there is
 // none, and errSealed where there is one that our key does not open.
 func (a *App) storedApp(ctx context.Context) (*credentials, error) {
-	row, err := a.db.GitHubApp(ctx)
+	row, parts, err := a.openStored(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return &credentials{
+		appID: row.AppID, privateKey: []byte(parts.PrivateKey), webhook: a.liveSecrets(parts.WebhookSecret), slug: row.Slug, page: row.HTMLURL,
+	}, nil
+}
+
+func (a *App) openStored(ctx context.Context) (row db.GitHubApp, parts sealedParts, err error) {
+	if row, err = a.db.GitHubApp(ctx); err != nil {
+		return row, parts, err
+	}
 	text, err := a.seal.open(row.Sealed, sealUse(row.AppID))
+	if err == nil && json.Unmarshal(text, &parts) != nil {
+		err = errSealed
+	}
 	if err != nil {
-		return nil, fmt.Errorf("open the credentials of App %s (%d): %w", row.Slug, row.AppID, err)
+		return row, parts, fmt.Errorf("open the credentials of App %s (%d): %w", row.Slug, row.AppID, err)
 	}
-	var parts sealedParts
-	if err := json.Unmarshal(text, &parts); err != nil {
-		return nil, fmt.Errorf("open the credentials of App %s (%d): %w", row.Slug, row.AppID, errSealed)
+	return row, parts, nil
+}
+
+// liveSecrets are the webhook secrets of an App with a stored one. One secret of the
+// settings is on its way to take its place (see adoptSecret): until then both live.
+// Two of the settings leave it out.
+func (a *App) liveSecrets(stored string) []string {
+	switch {
+	case len(a.ownSecrets) == 1 && a.ownSecrets[0] != stored:
+		return []string{a.ownSecrets[0], stored}
+	case len(a.ownSecrets) == 2:
+		return a.ownSecrets
 	}
-	c := &credentials{appID: row.AppID, privateKey: []byte(parts.PrivateKey), webhook: []string{parts.WebhookSecret}, slug: row.Slug, page: row.HTMLURL}
-	if len(a.ownSecrets) > 0 { // a rotation: the settings win
-		c.webhook = a.ownSecrets
+	return []string{stored}
+}
+
+// adoptSecret ends a rotation: once GitHub has signed with the secret of the settings,
+// it is the one that is stored. The former one lives until the next start.
+func (a *App) adoptSecret(ctx context.Context) error {
+	c := a.setup.app.Load()
+	if _, used := a.lastSigned(); c == nil || c.settings || used != 0 || len(c.webhook) < 2 || len(a.ownSecrets) != 1 {
+		return nil
 	}
-	return c, nil
+	row, parts, err := a.openStored(ctx)
+	if err != nil || parts.WebhookSecret == a.ownSecrets[0] {
+		return err
+	}
+	parts.WebhookSecret = a.ownSecrets[0]
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return fmt.Errorf("seal the credentials of the App: %w", err)
+	}
+	err = a.db.ResealGitHubApp(ctx, row, a.seal.shut(text, sealUse(row.AppID)))
+	if errors.Is(err, db.ErrConflict) {
+		return nil // another replica did it
+	}
+	if err == nil {
+		a.log.Info().Int64("app", row.AppID).Msg("GitHub uses the new webhook secret, which is stored now; restart the server to refuse the former one")
+	}
+	return err
 }
 
 // saveApp stores a new App, sealed. What GitHub hands out once is not to be lost to a

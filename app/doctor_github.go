@@ -230,7 +230,7 @@ func (x *examination) secrets() {
 	case len(c.webhook) == 1:
 		x.add(check, fine, "One is live, and GitHub used it at "+at+".", "")
 	case last == 0:
-		x.add(check, remark, "Two are live. GitHub used the first at "+at+".", "If the first is the new one, remove the second from the file and restart the server.")
+		x.add(check, remark, "Two are live. GitHub used the first at "+at+".", "If the first is the new one, the rotation can end: see docs/setup.md.")
 	default:
 		x.add(check, remark, "Two are live. GitHub used the second at "+at+".", "If the first is the new one, set it at GitHub; the rotation is not finished.")
 	}

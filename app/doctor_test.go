@@ -187,7 +187,7 @@ func TestAWebhookSecretIsChangedWithoutAGap(t *testing.T) {
 	if send(was, "a") != http.StatusAccepted || send(next, "b") != http.StatusUnauthorized {
 		t.Error("before: want the old secret and no other")
 	}
-	restart(next + "\n" + was + "\n") // 1. both are live
+	restart(next + "\n") // 1. both are live: the stored one, too
 	if send(was, "c") != http.StatusAccepted {
 		t.Error("the old secret is refused while GitHub still uses it")
 	}
@@ -198,14 +198,28 @@ func TestAWebhookSecretIsChangedWithoutAGap(t *testing.T) {
 	if send(next, "d") != http.StatusAccepted {
 		t.Error("the new secret is refused")
 	}
-	if f, _ := examine(); f.State != remark || !strings.Contains(f.Found, "the first") || !strings.Contains(f.Remedy, "remove the second") {
+	if f, _ := examine(); f.State != remark || !strings.Contains(f.Found, "the first") || !strings.Contains(f.Remedy, "can end") {
 		t.Errorf("GitHub uses the new one: %+v", f)
+	}
+	must(t, n.adoptSecret(t.Context())) // as the recovery loop does
+	if send(was, "g") != http.StatusAccepted {
+		t.Error("the old secret is refused before the restart")
 	}
 	restart(next + "\n") // 3. the old one is gone
 	if send(was, "e") != http.StatusUnauthorized || send(next, "f") != http.StatusAccepted {
 		t.Error("after: want the new secret and no other")
 	}
-	if f, report := examine(); f.State != fine || strings.Contains(report.Findings[0].Found, next) {
+	if f, _ := examine(); f.State != fine {
 		t.Errorf("after: %+v", f)
+	}
+	must(t, n.Stop()) // 4. the file has done its work
+	n.cfg.GitHubSecretFile = ""
+	n.start(t)
+	if send(was, "h") != http.StatusUnauthorized || send(next, "i") != http.StatusAccepted {
+		t.Error("without the file: want the new secret and no other")
+	}
+	restart("x\ny\n") // two in the file are all there are
+	if send(next, "j") != http.StatusUnauthorized || send("x", "k") != http.StatusAccepted || send("y", "l") != http.StatusAccepted {
+		t.Error("with two secrets in the file: want those and no other")
 	}
 }

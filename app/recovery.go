@@ -45,6 +45,9 @@ func (a *App) recover(ctx context.Context) error {
 		if err := a.redeliver(ctx); err != nil {
 			return err
 		}
+		if err := a.adoptSecret(ctx); err != nil {
+			return err
+		}
 		timer.Reset(reconcileEvery)
 	}
 }

@@ -59,6 +59,17 @@ func (d *DB) SaveGitHubApp(ctx context.Context, a GitHubApp, replaces int64, by 
 	return nil
 }
 
+// ResealGitHubApp stores other credentials of the same App. ErrConflict says that they
+// are not those that were read.
+func (d *DB) ResealGitHubApp(ctx context.Context, read GitHubApp, sealed []byte) error {
+	err := guarded(ctx, d.pool, `update github_app set sealed = @sealed where app_id = @id and sealed = @was`,
+		args{"sealed": sealed, "id": read.AppID, "was": read.Sealed})
+	if err != nil {
+		return fmt.Errorf("reseal the GitHub App %d: %w", read.AppID, err)
+	}
+	return nil
+}
+
 // CreateSetupVisit notes that somebody is sent to GitHub's page for new Apps: the
 // hash of the state that has to come back.
 func (d *DB) CreateSetupVisit(ctx context.Context, hash []byte, actor string, expires time.Time) error {

@@ -42,6 +42,13 @@ func TestThereIsOneGitHubApp(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("stored (-want +got):\n%s", diff)
 	}
+	if err := d.ResealGitHubApp(t.Context(), app(1), []byte("x")); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("resealed credentials that were replaced: %v", err)
+	}
+	must(t, d.ResealGitHubApp(t.Context(), got, []byte("again")))
+	if err := d.ResealGitHubApp(t.Context(), got, []byte("twice")); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("resealed what somebody else resealed meanwhile: %v", err)
+	}
 	events, err := d.History(t.Context(), 10)
 	must(t, err)
 	if len(events) != 2 || events[0].Kind != "github_app.created" || events[0].Actor != "ada" {
