@@ -86,7 +86,7 @@ func TestAPullRequestOfOurOwnIsOpenedOnce(t *testing.T) {
 	if again := must(s.forge.OpenPull(s.ctx, s.repo, n))(t); again != first || first.Outcome != Landed || first.Number == 0 {
 		t.Errorf("%+v, then %+v", first, again)
 	}
-	if open := must(s.forge.OpenPulls(s.ctx, s.repo))(t); len(open) != 1 || open[0] != first.Number {
+	if open := must(s.forge.OpenPulls(s.ctx, s.repo))(t); len(open) != 1 || open[0].Number != first.Number {
 		t.Errorf("open: %v", open)
 	}
 	must(0, s.Rename(fleetRepo, "armada", "octo"))(t)
