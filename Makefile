@@ -48,7 +48,8 @@ generate: ## the templates' Go code
 
 .PHONY: golden
 golden: ## rewrite the golden files after a wanted change; read the diff
-	$(GO) test ./dashboard/... ./forge ./flakelock -update
+	$(GO) test ./dashboard ./forge -update
+	$(GO) test ./fleet ./app -run Page -update
 
 .PHONY: verify
 verify: generate ## fail when generated files or formatting are stale

@@ -80,7 +80,7 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	if err != nil {
 		return fmt.Errorf("save verdict of %s#%d: %w", u.Repo.FullName(), u.Number, err)
 	}
-	if change.Verdict.State != u.State {
+	if change.Verdict.State != u.State && !change.Ignored {
 		log.Info().Str("from", string(u.State)).Str("to", string(change.Verdict.State)).Str("head", change.Verdict.HeadSHA).Msg(change.Verdict.Headline)
 	}
 	return nil

@@ -133,14 +133,9 @@ func (f offer) confirm(deploy bool) string {
 
 // stopRule says what a failure does.
 func (f offer) stopRule() string {
-	var what string
-	switch f.onFailure {
-	case "rollback":
-		what = "switches every host of the rollout back"
-	case "revert_pr":
-		what = "stops the rollout and opens a pull request that reverts the merge"
-	default:
-		what = "stops the rollout; hosts that have switched stay switched"
+	what := "stops the rollout; hosts that have switched stay switched"
+	if f.onFailure != "" && f.onFailure != "halt" {
+		what += " (on_failure: " + f.onFailure + " is not done by this version)"
 	}
 	if f.budget <= 1 {
 		return "The first failure " + what + "."

@@ -17,7 +17,7 @@ func TestADeploymentFollowsItsRollout(t *testing.T) {
 	s := newSite(t, forgetest.Options{})
 	sha := s.Head(fleetRepo, "main")
 	r := fleet.Rollout{ID: "01ROLLOUT", Commit: sha, State: fleet.RolloutPlanned}
-	page := "https://fleet.example.org/rollouts/01ROLLOUT"
+	page := "https://fleet.example.org/#r-01ROLLOUT"
 
 	// The answer to the first attempt is lost; the second finds what it made.
 	remove := s.Inject(forgetest.Fault{Method: http.MethodPost, Path: "/repos/*/deployments", Drop: true, AfterEffect: true})
