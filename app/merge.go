@@ -51,8 +51,7 @@ func (a *App) merge(ctx context.Context, updateID int64, headSHA string) error {
 }
 
 // decisionHolds is how long a decision may wait for its merge. A check that is run
-// again or a label that is put on does not take back an update that is merging, so
-// one that was kept up, by a limit of GitHub's or an outage of ours, is decided anew.
+// again does not take back an update that is merging, so one that was kept up, by a limit of GitHub's or an outage of ours, is decided anew.
 const decisionHolds = 2 * time.Minute
 
 // lapsed says why the decision to merge no longer covers the pull request; it is
@@ -68,18 +67,20 @@ func lapsed(u fleet.Update, pull fleet.Pull, now time.Time) string {
 		return "The base branch was changed between the decision and the merge."
 	case pull.Draft:
 		return "The pull request was made a draft between the decision and the merge."
-	case u.Hold.Active(now) && !overrode(u.Verdict):
+	case u.Hold.Active(now) && (u.Request == nil || !overrode(u.Verdict, "held")):
 		return "A hold was put on between the decision and the merge."
+	case fleet.HeldByLabel(pull) && !overrode(u.Verdict, "label"):
+		return "The label " + fleet.HoldLabel + " was put on between the decision and the merge."
 	case now.Sub(u.Verdict.At) > decisionHolds:
 		return "The merge was kept up for so long that it has to be decided again."
 	}
 	return ""
 }
 
-// overrode reports whether a verdict knew of a person's hold and passed over it,
-// because a person asked for the merge.
-func overrode(v fleet.Verdict) bool {
-	return slices.ContainsFunc(v.Conditions, func(c fleet.Condition) bool { return c.ID == "held" && c.Overridden })
+// overrode reports whether a verdict knew of a hold and passed over it, because a
+// person asked for the merge. A hold that is put on later takes that request back.
+func overrode(v fleet.Verdict, condition string) bool {
+	return slices.ContainsFunc(v.Conditions, func(c fleet.Condition) bool { return c.ID == condition && c.Overridden })
 }
 
 // onto reports whether pull still goes onto the branch that it was proven against.

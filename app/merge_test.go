@@ -24,8 +24,17 @@ func TestMergeIsDecidedAgainOnceTheDecisionLapsed(t *testing.T) {
 		"held meanwhile":     {func(u *fleet.Update, _ *fleet.Pull) { u.Hold = &fleet.Hold{At: now} }, "A hold was put on"},
 		"held until before":  {func(u *fleet.Update, _ *fleet.Pull) { u.Hold = &fleet.Hold{Until: now} }, ""},
 		"held, and passed over": {func(u *fleet.Update, _ *fleet.Pull) {
-			u.Hold = &fleet.Hold{At: now.Add(-time.Hour)}
+			u.Hold, u.Request = &fleet.Hold{At: now.Add(-time.Hour)}, &fleet.MergeRequest{}
 			u.Verdict.Conditions = []fleet.Condition{{ID: "held", Outcome: fleet.Waiting, Soft: true, Overridden: true}}
+		}, ""},
+		"held anew after it was passed over": {func(u *fleet.Update, _ *fleet.Pull) {
+			u.Hold = &fleet.Hold{At: now}
+			u.Verdict.Conditions = []fleet.Condition{{ID: "held", Outcome: fleet.Waiting, Soft: true, Overridden: true}}
+		}, "A hold was put on"},
+		"labelled meanwhile": {func(_ *fleet.Update, p *fleet.Pull) { p.Labels = []string{"NixFleet/Hold"} }, "The label nixfleet/hold was put on"},
+		"labelled, and passed over": {func(u *fleet.Update, p *fleet.Pull) {
+			p.Labels = []string{fleet.HoldLabel}
+			u.Verdict.Conditions = []fleet.Condition{{ID: "label", Outcome: fleet.Waiting, Soft: true, Overridden: true}}
 		}, ""},
 		"of a version without base": {func(u *fleet.Update, _ *fleet.Pull) { u.Verdict.Merge.Base = "" }, ""},
 	} {

@@ -27,6 +27,9 @@ const (
 
 	// proposalTTL is how long a lock is worth its commit, while GitHub gives no answer.
 	proposalTTL = time.Hour
+
+	// proposalAgain is how soon to go on with what another worker left.
+	proposalAgain = 10 * time.Second
 )
 
 // SentLock is a lock as it is sent to us, by a host in answer to an order or by a
@@ -172,7 +175,9 @@ func (a *App) commitLock(ctx context.Context, id string) error {
 	end, err := a.bring(ctx, p, lock)
 	switch {
 	case errors.Is(err, db.ErrConflict):
-		return nil // another worker was faster, with a commit of its own
+		// Another worker was faster, with a commit of its own. It may have died since,
+		// so what it noted is gone on with.
+		return &laterError{until: a.cfg.Now().Add(proposalAgain), why: "another worker made the commit of proposed lock " + id}
 	case err != nil && ctx.Err() == nil && a.cfg.Now().Sub(p.CreatedAt) > proposalTTL:
 		end = db.ProposalEnd{State: fleet.ProposalRefused, Found: fmt.Sprintf("It was given up, for GitHub gave no clear answer for too long: %v.", err)}
 	case err != nil:

@@ -45,6 +45,11 @@ type setup struct {
 // once there is one.
 func (a *App) beginOrSetUp(ctx, work context.Context, s secrets) error {
 	a.setup.saved, a.setup.began = make(chan struct{}, 1), make(chan struct{})
+	// A set-up that was cut off may have left its way in, printed in a log; if it is
+	// still needed, another is printed.
+	if err := a.db.RevokeLogins(ctx, setupActor); err != nil {
+		return err
+	}
 	if a.cfg.GitHubAppID != 0 {
 		return a.begin(work, &credentials{appID: a.cfg.GitHubAppID, privateKey: s.privateKey, webhook: s.webhook, settings: true})
 	}
@@ -99,11 +104,15 @@ func (a *App) awaitApp(ctx context.Context) error {
 		switch {
 		case err == nil:
 			a.setup.sealed.Store(nil)
+			// First, for begin must not be done twice, as it would be after an error.
+			if err := a.db.RevokeLogins(ctx, setupActor); err != nil {
+				return err
+			}
 			if err := a.begin(ctx, stored); err != nil {
 				return err
 			}
 			a.log.Info().Str("app", stored.slug).Int64("id", stored.appID).Msg("there is a GitHub App; the set-up ends and the work begins")
-			return a.db.RevokeLogins(ctx, setupActor)
+			return nil
 		case errors.Is(err, errSealed):
 			a.noteSealed(ctx, err)
 		case errors.Is(err, db.ErrNotFound):

@@ -206,10 +206,18 @@ func (w wizard) ProposePolicy(ctx context.Context, actor fleet.Actor, repoID int
 	} else if state.PolicyFile {
 		return nil
 	}
+	content, what := policyfile.Starter(), "Every value is the default"
+	settings, err := a.db.PolicySettings(ctx, repoID)
+	if err != nil {
+		return err
+	}
+	if settings != nil && settings.Policy != "" { // a file outranks them
+		content, what = []byte(settings.Policy), "It holds the settings that were made in NixFleet"
+	}
 	p, err := a.forge.Propose(ctx, repos[i], forge.NewFile{
-		Branch: policyBranch, Path: forge.PolicyPath, Content: policyfile.Starter(),
+		Branch: policyBranch, Path: forge.PolicyPath, Content: content,
 		Title: "Add the policy of NixFleet",
-		Body: "This file says which updates of `flake.lock` NixFleet merges, when, and how they reach the hosts. Every value is the default: merging it unchanged changes nothing.\n\n" +
+		Body: "This file says which updates of `flake.lock` NixFleet merges, when, and how they reach the hosts. " + what + ": merging it unchanged changes nothing.\n\n" +
 			"Asked for by " + actor.Login + " in NixFleet's set-up. Close this pull request to keep the defaults without a file; NixFleet does not open it again.",
 	})
 	if err != nil {

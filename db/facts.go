@@ -163,6 +163,13 @@ func wakeListed(ctx context.Context, tx pgx.Tx, repoID int64, open []fleet.OpenP
 	return err
 }
 
+// doubtIgnored has the next list wake the pull requests that are not taken for
+// updates: another policy may.
+func doubtIgnored(ctx context.Context, tx pgx.Tx, repoID int64) error {
+	_, err := tx.Exec(ctx, `update updates set listed = '' where repo_id = @repo and ignored and listed <> ''`, args{"repo": repoID})
+	return err
+}
+
 // touchCommit wakes the updates whose head a commit is, and those that are being
 // looked at: their look may find this very commit and have read its checks a
 // moment too early.

@@ -134,6 +134,9 @@ func (d *DB) saveRepo(ctx context.Context, tx pgx.Tx, c RepoClaim, v RepoChange,
 		if err := wakeOpenUpdates(ctx, tx, c.Repo.ID, now); err != nil { // policy, locks and mergeability go by it
 			return err
 		}
+		if err := doubtIgnored(ctx, tx, c.Repo.ID); err != nil {
+			return err
+		}
 	}
 	if v.Rollout != nil {
 		if err := d.startRollout(ctx, tx, *v.Rollout, 0, now); err != nil {

@@ -64,7 +64,8 @@ func (d *DB) DeleteSession(ctx context.Context, hash []byte) error {
 // PruneSignIn forgets tokens and sessions that have expired.
 func (d *DB) PruneSignIn(ctx context.Context, now time.Time) error {
 	_, err := d.pool.Exec(ctx, `
-		with gone as (delete from logins where expires_at <= @now) delete from sessions where expires_at <= @now`, args{"now": now})
+		with gone as (delete from logins where expires_at <= @now), away as (delete from setup_visits where expires_at <= @now)
+		delete from sessions where expires_at <= @now`, args{"now": now})
 	if err != nil {
 		return fmt.Errorf("prune sign-in: %w", err)
 	}

@@ -74,6 +74,9 @@ func (d *DB) savePolicySettings(ctx context.Context, repoID int64, seen *time.Ti
 		if err := wakeOpenUpdates(ctx, tx, repoID, now); err != nil {
 			return err
 		}
+		if err := doubtIgnored(ctx, tx, repoID); err != nil {
+			return err
+		}
 		if err := remember(ctx, tx, Event{
 			At: now, Actor: by, Kind: "settings.changed", Subject: fmt.Sprintf("repo:%d", repoID),
 			Detail: map[string]any{"from": was, "to": policy}, Reason: "the policy settings were changed",

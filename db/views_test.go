@@ -101,7 +101,11 @@ func TestListedPullRequestsAreLookedAt(t *testing.T) {
 	list("none listed", "main1", map[int]bool{1: true, 2: true, 9: true}, []fleet.OpenPull{}...)
 	list("back", "main1", map[int]bool{}, at(1, "a"), at(2, "b2"), at(9, "c"))
 	list("default branch moved", "main2", map[int]bool{1: true, 2: true, 9: true}, at(1, "a"), at(2, "b2"), at(9, "c"))
-	list("reopened", "main2", map[int]bool{3: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(3, "d"))
+	list("not an update", "main2", map[int]bool{4: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(4, "e"))
+	list("not an update still", "main2", map[int]bool{}, at(1, "a"), at(2, "b2"), at(9, "c"), at(4, "e"))
+	list("another policy", "main3", map[int]bool{1: true, 2: true, 9: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(4, "e"))
+	list("which may take it for one", "main3", map[int]bool{4: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(4, "e"))
+	list("reopened", "main3", map[int]bool{3: true}, at(1, "a"), at(2, "b2"), at(9, "c"), at(4, "e"), at(3, "d"))
 }
 
 func TestStatsSayWhatWaits(t *testing.T) {

@@ -134,7 +134,7 @@ func (p *proof) conclude(holdUntil time.Time) Verdict {
 	case waits("freeze"), waits("rollout"), waits("refusal"):
 		return p.verdict(UpdateReady, p.readyHeadline(), p.patience(againBlocked, againAtLast))
 	case waits("mergeable"):
-		return p.verdict(UpdateChecks, "GitHub is still finding out whether it merges cleanly.", p.now.Add(mergeableAgain))
+		return p.verdict(UpdateChecks, "GitHub is still finding out whether it merges cleanly.", p.patience(mergeableAgain, mergeableAtLast))
 	}
 	return p.merge()
 }

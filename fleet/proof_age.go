@@ -86,5 +86,5 @@ func (p *proof) age() (until time.Time) {
 // hashes is condition 8, which needs a host that fetches each tree by itself.
 func (p *proof) hashes() {
 	p.add(Condition{ID: "hashes", Title: "Hashes are those of the trees", Outcome: Off, Source: "hosts", At: p.now,
-		Found: "No host has the tag evaluator, so nobody fetched the trees to compare them."})
+		Found: "No host fetches the trees to compare them in this version."})
 }

@@ -77,7 +77,8 @@ func (p *proof) from(r RequiredCheck, k Check) bool {
 	case r.AppID != 0 && k.AppID != r.AppID:
 		return false
 	}
-	return r.App == "" || k.App == r.App
+	// A person whose login is the App's name is not the App.
+	return r.App == "" || k.App == r.App && (k.Kind != "status" || k.Bot)
 }
 
 // checks is the second half of condition 10: each required check was reported at

@@ -14,6 +14,9 @@ const HoldLabel = "nixfleet/hold"
 // request merges cleanly; it usually takes a second or two.
 const mergeableAgain = 5 * time.Second
 
+// mergeableAtLast is how seldom to ask where it never finds out.
+const mergeableAtLast = 30 * time.Second
+
 // utc writes a time for people: the same everywhere, to the minute.
 func utc(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
@@ -143,7 +146,7 @@ func (p *proof) calm() {
 	}
 	c := begin("label", "Not held by a label", p.s.Pull)
 	c.Soft = true
-	if slices.ContainsFunc(p.pull.Labels, func(l string) bool { return strings.EqualFold(l, HoldLabel) }) {
+	if HeldByLabel(p.pull) {
 		c.Outcome, c.Found, c.Remedy = Waiting, "It has the label "+HoldLabel+".", "Take the label off, or Merge & Deploy."
 	} else {
 		c.Found = "The label " + HoldLabel + " is not set."
@@ -156,9 +159,14 @@ func (p *proof) calm() {
 	case running:
 		r.Outcome, r.Found = Waiting, fmt.Sprintf("The rollout of %s has not ended.", shortSHA(p.s.Recorded.RunningRollout))
 		r.Remedy = "It merges once that has ended; Merge & Deploy does not wait."
-		p.wake(p.now.Add(time.Minute))
+		// Every change of a rollout wakes its repository's updates.
 	}
 	p.add(r)
+}
+
+// HeldByLabel reports whether a pull request has the label that holds it.
+func HeldByLabel(pull Pull) bool {
+	return slices.ContainsFunc(pull.Labels, func(l string) bool { return strings.EqualFold(l, HoldLabel) })
 }
 
 func (p *proof) freeze() {

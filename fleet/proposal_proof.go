@@ -60,6 +60,9 @@ func JudgeProposal(f ProposalFacts, now time.Time) ProposalVerdict {
 	p.dates()
 	p.hashes()
 	p.age()
+	if len(p.policy.Updates.Freeze) > 0 {
+		p.freeze()
+	}
 	return p.proposed(v, moved).worded(f.Proposal)
 }
 
