@@ -51,7 +51,13 @@ golden: ## rewrite the golden files after a wanted change; read the diff
 	$(GO) test ./dashboard ./forge -update
 	$(GO) test ./fleet ./app -run Page -update
 
+.PHONY: darwin
+darwin: ## vet and build the agent for macOS, which the tests don't run on
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) vet ./agent/... ./agentbus ./cmd/nixfleet-agent
+	GOOS=darwin GOARCH=amd64 CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/nixfleet-agent
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/nixfleet-agent
+
 .PHONY: verify
-verify: generate ## fail when generated files or formatting are stale
+verify: generate darwin ## fail when generated files or formatting are stale
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	git diff --exit-code

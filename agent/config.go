@@ -50,6 +50,12 @@ type Config struct {
 	// agent's control group. Where it is false, a session of its own must do.
 	Transient bool
 
+	// Unit is the agent's own service, for a restart: a systemd unit or a launchd
+	// label. Default is the name that this project's modules give it.
+	Unit string
+	// Tools is the directory of systemctl, launchctl and shutdown; default is PATH.
+	Tools string
+
 	Link Link
 	// FreshRoundTrip carries a request and a reply over a new connection to the
 	// bus: the proof that the host can still be reached after a switch.

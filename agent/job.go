@@ -36,15 +36,27 @@ const (
 type job struct {
 	Order         string        `json:"order"`
 	Platform      Platform      `json:"platform"`
-	Commit        string        `json:"commit"`   // what Target was built from
-	Target        string        `json:"target"`   // store path to switch to
-	Previous      string        `json:"previous"` // store path that ran before; "" when none did
+	Action        action        `json:"action,omitempty"` // default is to switch
+	Commit        string        `json:"commit"`           // what Target was built from
+	Target        string        `json:"target"`           // store path to switch to
+	Previous      string        `json:"previous"`         // store path that ran before; "" when none did
 	Paths         Paths         `json:"paths"`
 	NixEnv        string        `json:"nix_env"` // program that sets the profile
 	Env           []string      `json:"env"`     // the whole environment of what is run
 	SwitchTimeout time.Duration `json:"switch_timeout"`
 	VerifyTimeout time.Duration `json:"verify_timeout"` // how long to wait for the agent's word
 	FailedUnits   []string      `json:"failed_units,omitempty"`
+}
+
+// activation is the command that makes path what the job is about.
+func (j job) activation(path string) []string {
+	return j.Platform.executor().activate(path, or(j.Action, actSwitch))
+}
+
+// setProfile is the command that makes path the profile's newest generation; nil
+// where the profile is left alone or the activation sets it.
+func (j job) setProfile(path string) []string {
+	return j.Platform.executor().setProfile(j.NixEnv, j.Paths.Profile, path, or(j.Action, actSwitch))
 }
 
 // started is the supervisor's mark that it is about to change the host.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"os/exec"
 	"path"
 	"strings"
@@ -78,19 +77,4 @@ func storePath(p string) (string, error) {
 		return "", fmt.Errorf("nix reported %q, which is not a store path", clip(p, 200))
 	}
 	return p, nil
-}
-
-// isSystem reports whether path holds what can be activated on the platform.
-func isSystem(p Platform, path string) bool {
-	argv := activation(p, path)
-	info, err := os.Stat(argv[0])
-	return err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0
-}
-
-// activation is the command that makes path the running system.
-func activation(p Platform, path string) []string {
-	if p == NixOS {
-		return []string{path + "/bin/switch-to-configuration", "switch"}
-	}
-	return []string{path + "/activate"}
 }

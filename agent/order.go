@@ -64,10 +64,10 @@ func installable(attr string) (string, error) {
 	if m == nil {
 		return "", fmt.Errorf("attribute %q is not of the form nixosConfigurations.NAME, darwinConfigurations.NAME or homeConfigurations.NAME", clip(attr, 120))
 	}
-	suffix := map[string]string{
-		"nixosConfigurations":  ".config.system.build.toplevel",
-		"darwinConfigurations": ".system",
-		"homeConfigurations":   ".activationPackage",
-	}[m[1]]
-	return m[1] + `."` + m[2] + `"` + suffix, nil
+	for _, p := range []Platform{NixOS, Darwin, Home} {
+		if output, suffix := p.executor().set(); output == m[1] {
+			return output + `."` + m[2] + `"` + suffix, nil
+		}
+	}
+	return "", fmt.Errorf("no platform has the output %s", m[1])
 }

@@ -125,7 +125,7 @@ func (s supervisor) activate(ctx context.Context) (activated, error) {
 	act := activated{}
 	if err := s.setProfile(ctx, s.job.Target); err != nil {
 		act = activated{ExitCode: -1, Error: err.Error()}
-	} else if code, err := s.run(ctx, s.job.SwitchTimeout, activation(s.job.Platform, s.job.Target)); err != nil {
+	} else if code, err := s.run(ctx, s.job.SwitchTimeout, s.job.activation(s.job.Target)); err != nil {
 		act = activated{ExitCode: code, Error: describeExit(code, err)}
 	}
 	act.At = s.now().UnixMilli()
@@ -186,7 +186,7 @@ func (s supervisor) goBack(code, reason string) (outcome, error) {
 	}
 	err := s.setProfile(ctx, s.job.Previous)
 	if err == nil {
-		_, err = s.run(ctx, s.job.SwitchTimeout, activation(s.job.Platform, s.job.Previous))
+		_, err = s.run(ctx, s.job.SwitchTimeout, s.job.activation(s.job.Previous))
 	}
 	if now := readLink(s.job.Paths.Current); now != s.job.Previous {
 		end.Result = resultStuck
@@ -196,15 +196,16 @@ func (s supervisor) goBack(code, reason string) (outcome, error) {
 }
 
 // setProfile makes path what the machine boots and what a rollback starts from.
-// A home's activation sets its profile itself.
+// Where the activation does that, or nothing is to change there, it does nothing.
 func (s supervisor) setProfile(ctx context.Context, path string) error {
-	if s.job.Platform == Home {
+	argv := s.job.setProfile(path)
+	if argv == nil {
 		return nil
 	}
 	if err := os.MkdirAll(filepath.Dir(s.job.Paths.Profile), 0o755); err != nil {
 		return fmt.Errorf("set the profile: %w", err)
 	}
-	if _, err := s.run(ctx, gitTimeout, []string{s.job.NixEnv, "-p", s.job.Paths.Profile, "--set", path}); err != nil {
+	if _, err := s.run(ctx, gitTimeout, argv); err != nil {
 		return fmt.Errorf("set the profile: %w", err)
 	}
 	return nil

@@ -86,8 +86,8 @@ func (t *task) build(ctx context.Context, commit string) (string, error) {
 	}
 	root := statePath(t.cfg.StateDir, "roots", t.order.ID)
 	path, err := t.builder().build(ctx, ref, root, or(t.order.Policy.BuildTimeout.Duration(), defaultBuildTimeout))
-	if err == nil && !isSystem(t.cfg.Platform, path) {
-		err = fmt.Errorf("%s holds nothing to activate: %s is missing", path, activation(t.cfg.Platform, path)[0])
+	if err == nil {
+		err = t.cfg.Platform.executor().fits(path)
 	}
 	if ctx.Err() != nil {
 		return "", ctx.Err()
