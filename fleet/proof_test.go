@@ -260,6 +260,7 @@ func TestChecks(t *testing.T) {
 		"of two suites, the old cancelled":  {bendChecks(run("build", "success"), run("build", "cancelled")), Passed, "", ""},
 		"of two suites, the new cancelled":  {bendChecks(run("build", "cancelled"), run("build", "success")), Refused, "was cancelled", ""},
 		"a status of the right app, by id":  {all(byID, bendChecks(Check{Name: "build", Kind: "status", App: "github-actions", Bot: true, State: "completed", Conclusion: "success"})), Passed, "", ""},
+		"a status of a person, by name":     {bendChecks(status("build", "github-actions", "success")), Waiting, "only by github-actions", ""},
 		"a status of a person of that name": {all(byID, bendChecks(status("build", "github-actions", "success"))), Waiting, "only by github-actions", ""},
 		"a ruleset asks for more":           {rules(BranchRule{Type: "required_status_checks", Ruleset: "1 of acme/fleet", Checks: []RequiredCheck{{Name: "lint", AppID: 4}}}), Waiting, "lint of app 4 was never reported.", ""},
 		"of another name's case":            {bendChecks(run("Build", "success")), Waiting, "never reported", ""},

@@ -42,6 +42,7 @@ func TestAProposedLockIsJudgedByTheRulesOfLocks(t *testing.T) {
 		n["nixpkgs"] = n["nixpkgs"].with("inputs", attrs{"extra": "utils"})
 	}))
 	back := lock(lineage("NixOS/nixpkgs@"+oldRev+"..."+newRev, "behind"))
+	frozenNow := policy(func(u *UpdatePolicy) { u.Freeze = []Freeze{{From: "Wed 11:00", To: "Wed 12:10"}} })
 	young := both(policy(func(u *UpdatePolicy) { u.AutoMerge.MinInputAge = time.Hour }), lock(seenInput(noon)))
 	for name, c := range map[string]struct {
 		bend bending
@@ -84,6 +85,8 @@ func TestAProposedLockIsJudgedByTheRulesOfLocks(t *testing.T) {
 		}, ProposalRefused, "flake.lock at the head"},
 		"with a new input of an input":                     {added, ProposalRefused, "Propose it as a pull request"},
 		"with a new input of an input, as a pull request":  {both(added, asPull), ProposalProven, "pull request"},
+		"inside a freeze":                                  {frozenNow, ProposalRefused, "Propose it as a pull request"},
+		"inside a freeze, as a pull request":               {both(frozenNow, asPull), ProposalProven, "pull request"},
 		"with a young revision":                            {young, ProposalRefused, "Propose it as a pull request"},
 		"with a young revision, as a pull request":         {both(young, asPull), ProposalProven, "pull request"},
 		"with a revision of no known age, as pull request": {both(policy(func(u *UpdatePolicy) { u.AutoMerge.MinInputAge = time.Hour }), asPull), ProposalReceived, "not recorded"},
