@@ -190,6 +190,7 @@ func (e *episode) restart() { e.stop(); e.start() }
 
 // turn does one round of some loops, or of all until they find nothing.
 func (e *episode) turn(names ...string) {
+	e.observe() // the App may act on what was done since the last look
 	for range 60 {
 		must(e, e.hub.WaitDelivered(e.Context()))
 		found := 0

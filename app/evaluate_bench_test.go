@@ -19,9 +19,8 @@ const githubTakes = 50 * time.Millisecond
 // for an answer: at a head that was looked at before, and at one that is new.
 // x-needed is how many times as long it takes as GitHub is at work on its answers;
 // rounds is how many times it waits for GitHub, one after the other. A known head
-// needs 2: the pull request names its commits, checks and rules go by them. A new
-// one needs 4: their merge base says which locks to compare, and the locks name the
-// revisions to look up.
+// needs 3: the pull request names its commits; checks and rules go by them; the locks
+// are asked for again. A new one needs 4: the locks name revisions to look up.
 func BenchmarkEvaluate(b *testing.B) {
 	p := newPressing(b)
 	at := &answering{}

@@ -104,7 +104,7 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 		change.ChecksPassed = now
 	}
 	if v.State == fleet.UpdateMerged && !change.Ignored {
-		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, snap.Pull.Value.MergedBy.Login
+		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, mergedBy(u, snap.Pull.Value)
 		if rollsOut(u, snap) && snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
 			change.Rollout = newRollout(snap.Repo, change.MergeSHA, snap.Policy.Value.Deploy, now)
 			change.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", snap.Number)
@@ -112,6 +112,15 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 		}
 	}
 	return change
+}
+
+// mergedBy is who merged it: GitHub names us where we did, at the word of whom we
+// know, should a look find the merge before its answer is stored.
+func mergedBy(u fleet.Update, pull fleet.Pull) string {
+	if m := u.Verdict.Merge; u.State == fleet.UpdateMerging && m != nil && m.HeadSHA == pull.HeadSHA && pull.MergedBy.Type == "Bot" {
+		return m.By.Login
+	}
+	return pull.MergedBy.Login
 }
 
 // rollsOut reports whether a merge that was found starts a rollout: only one onto

@@ -134,7 +134,19 @@ func getPage[T any](ctx context.Context, c *client, op, path string) (T, int, er
 	if err != nil {
 		return v, 0, err
 	}
-	return v, a.next, decode(op, a, &v)
+	if err := decode(op, a, &v); err != nil {
+		c.forget(path)
+		return v, 0, err
+	}
+	return v, a.next, nil
+}
+
+// forget takes an answer that can't be right out of the cache, which would not ask
+// again for what can't change.
+func (c *client) forget(path string) {
+	if u, err := c.gh().BaseURL.Parse(path); err == nil {
+		c.cache.Delete(u.String())
+	}
 }
 
 func decode(op string, a answer, v any) error {

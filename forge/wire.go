@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strings"
 	"sync"
 )
 
@@ -64,12 +63,11 @@ func (t revalidated) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // pinned are the paths of what a full id names: a tree, a commit, and what lies
-// between two commits.
+// between two commits. Files are not among them: an answer that is none of GitHub's
+// would be taken for the file for good, and nothing here could tell.
 var pinned = regexp.MustCompile(`/git/(?:trees|commits|blobs)/[0-9a-f]{40,64}$|/compare/[0-9a-f]{40,64}\.\.\.[0-9a-f]{40,64}$`)
 
-func immutable(u *url.URL) bool {
-	return pinned.MatchString(u.Path) || strings.Contains(u.Path, "/contents/") && isSHA(u.Query().Get("ref"))
-}
+func immutable(u *url.URL) bool { return pinned.MatchString(u.Path) }
 
 // cache is an httpcache.Cache that holds at most so many bytes, packed, and forgets
 // what was not used for longest.
