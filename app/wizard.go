@@ -218,7 +218,7 @@ func (w wizard) ProposePolicy(ctx context.Context, actor fleet.Actor, repoID int
 		Branch: policyBranch, Path: forge.PolicyPath, Content: content,
 		Title: "Add the policy of NixFleet",
 		Body: "This file says which updates of `flake.lock` NixFleet merges, when, and how they reach the hosts. " + what + ": merging it unchanged changes nothing.\n\n" +
-			"Asked for by " + actor.Login + " in NixFleet's set-up. Close this pull request to keep the defaults without a file; NixFleet does not open it again.",
+			"Asked for by " + actor.Login + " in NixFleet's set-up. Close this pull request to go on without a file; NixFleet does not open it again.",
 	})
 	if err != nil {
 		return refusedByGitHub(err)
