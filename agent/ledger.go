@@ -222,7 +222,7 @@ func rank(s agentbus.Step) int {
 		return 4
 	case agentbus.StepVerifying:
 		return 5
-	case agentbus.StepHealthy, agentbus.StepFailed, agentbus.StepReverted,
+	case agentbus.StepHealthy, agentbus.StepDeferred, agentbus.StepFailed, agentbus.StepReverted,
 		agentbus.StepRefused, agentbus.StepSuperseded, agentbus.StepCancelled:
 		return 6
 	}

@@ -27,7 +27,7 @@ type orderLog struct {
 	order   string
 	file    *os.File
 	size    int64
-	seq     uint32
+	sent    int64
 	pending []byte
 	step    agentbus.Step
 	send    func(agentbus.LogChunk) error
@@ -50,9 +50,7 @@ func (a *Agent) openLog(order string) (*orderLog, error) {
 	}
 	l := &orderLog{
 		order: order, file: file, size: info.Size(), send: a.cfg.Link.Log, now: a.cfg.Now,
-		// No chunk is empty, so the bytes so far are an upper bound of the chunks
-		// that an earlier process sent.
-		seq:     uint32(info.Size()),
+		sent:    info.Size(),
 		step:    agentbus.StepReceived,
 		stopped: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -113,11 +111,11 @@ func (l *orderLog) flush() {
 		return
 	}
 	n := min(len(l.pending), chunkBytes)
-	l.seq++
 	_ = l.send(agentbus.LogChunk{
-		V: agentbus.ProtocolVersion, Order: l.order, Seq: l.seq, Step: l.step,
+		V: agentbus.ProtocolVersion, Order: l.order, Offset: l.sent, Step: l.step,
 		At: l.now().UnixMilli(), Text: slices.Clone(l.pending[:n]),
 	})
+	l.sent += int64(n)
 	l.pending = l.pending[:copy(l.pending, l.pending[n:])]
 }
 

@@ -158,7 +158,8 @@ func (o Order) fresh(lastGen uint64, now time.Time) *Refusal {
 
 func (k Kind) known() bool {
 	switch k {
-	case KindDeploy, KindPull, KindSwitch, KindRefresh, KindCancel, KindNoop:
+	case KindDeploy, KindPull, KindSwitch, KindTest, KindBoot, KindRollback, KindRestartAgent, KindReboot,
+		KindRefresh, KindUpdateInputs, KindCancel, KindNoop:
 		return true
 	}
 	return false
@@ -178,7 +179,7 @@ func (o Order) check() error {
 		return fmt.Errorf("order %s: commit %q is not 40 hex digits", o.ID, o.Commit)
 	}
 	switch o.Kind {
-	case KindDeploy, KindPull:
+	case KindDeploy, KindPull, KindUpdateInputs:
 		if o.Commit == "" || o.Repo == "" {
 			return fmt.Errorf("order %s: %s needs a repository and a commit", o.ID, o.Kind)
 		}
@@ -186,7 +187,11 @@ func (o Order) check() error {
 		if o.Cancels == "" {
 			return fmt.Errorf("order %s: cancel names no order", o.ID)
 		}
-	case KindSwitch, KindRefresh, KindNoop:
+	case KindRollback:
+		if o.Commit != "" && o.Target == "" && o.Repo == "" {
+			return fmt.Errorf("order %s: a rollback to a commit needs a repository", o.ID)
+		}
+	case KindSwitch, KindTest, KindBoot, KindRestartAgent, KindReboot, KindRefresh, KindNoop:
 	}
 	return nil
 }

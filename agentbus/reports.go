@@ -102,7 +102,7 @@ func parseLogChunk(data []byte) (LogChunk, error) {
 	if err := decode(data, &l); err != nil {
 		return l, fmt.Errorf("log chunk cannot be read: %w", err)
 	}
-	if l.V != ProtocolVersion || l.Seq == 0 || l.At < 0 || l.At > maxMilli || len(l.Text) > maxLogText {
+	if l.V != ProtocolVersion || l.Offset < 0 || l.At < 0 || l.At > maxMilli || len(l.Text) > maxLogText {
 		return l, errors.New("log chunk is out of bounds")
 	}
 	return l, nil

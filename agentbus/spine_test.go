@@ -196,7 +196,7 @@ func TestHeartbeatsAndLogsArrive(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for i, text := range []string{"building", "done"} {
-		if err := host.Log(agentbus.LogChunk{Order: "o1", Seq: uint32(i + 1), Step: agentbus.StepBuilding, Text: []byte(text)}); err != nil {
+		if err := host.Log(agentbus.LogChunk{Order: "o1", Offset: int64(i), Step: agentbus.StepBuilding, Text: []byte(text)}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,33 +11,47 @@ type Kind string
 
 // The order kinds (SPEC 9). A host that does not know a kind refuses it.
 const (
-	KindDeploy  Kind = "deploy"  // pull, build, switch, verify
-	KindPull    Kind = "pull"    // bring the checkout to the commit
-	KindSwitch  Kind = "switch"  // build and switch to the commit of the checkout
-	KindRefresh Kind = "refresh" // observe the facts again
-	KindCancel  Kind = "cancel"  // stop the order named in Cancels, if it has not begun to switch
-	KindNoop    Kind = "noop"    // nothing: replaces an order that is no longer wanted
+	KindDeploy       Kind = "deploy"        // pull, build, switch, verify
+	KindPull         Kind = "pull"          // bring the checkout to the commit
+	KindSwitch       Kind = "switch"        // build and switch to the commit of the checkout
+	KindTest         Kind = "test"          // as switch, but the next boot is as before
+	KindBoot         Kind = "boot"          // as switch, but only from the next boot on
+	KindRollback     Kind = "rollback"      // the only way back: to Target, else to Commit, else to the system before the running one
+	KindRestartAgent Kind = "restart_agent" // a new agent process
+	KindReboot       Kind = "reboot"        // restart the machine; done when it is back
+	KindRefresh      Kind = "refresh"       // observe the facts again; an evaluator also evaluates Evaluate
+	KindUpdateInputs Kind = "update_inputs" // make a newer lock in a throw-away checkout and send it back
+	KindCancel       Kind = "cancel"        // stop the order named in Cancels, if it has not begun to switch
+	KindNoop         Kind = "noop"          // nothing: replaces an order that is no longer wanted
 )
 
 // Order is one instruction to one host. It is signed as the exact bytes of its
 // JSON, see [Envelope]; Gen makes it newer or older than any other order to the
 // same host and is drawn from Postgres before the order is published.
 type Order struct {
-	V         int         `json:"v"`
-	Fleet     string      `json:"fleet"`             // id of the installation that signs; a host knows its own
-	Host      string      `json:"host"`              // the name of the host it is for
-	Gen       uint64      `json:"gen"`               // strictly increasing per host
-	ID        string      `json:"id"`                // the order id, a ULID
-	Rollout   string      `json:"rollout,omitempty"` // for log lines; the host does not act on it
-	Kind      Kind        `json:"kind"`
-	Cancels   string      `json:"cancels,omitempty"` // order id, for KindCancel
-	Repo      string      `json:"repo"`              // clone URL of the flake
-	Branch    string      `json:"branch"`            // default branch, for counting how far the checkout is behind
-	Commit    string      `json:"commit"`            // 40 hex digits
-	Attr      string      `json:"attr"`              // e.g. nixosConfigurations.web1
-	IssuedAt  int64       `json:"iat"`               // Unix milliseconds
-	ExpiresAt int64       `json:"exp"`               // Unix milliseconds
-	Nonce     string      `json:"nonce"`             // 128 random bits, hex
+	V       int    `json:"v"`
+	Fleet   string `json:"fleet"`             // id of the installation that signs; a host knows its own
+	Host    string `json:"host"`              // the name of the host it is for
+	Gen     uint64 `json:"gen"`               // strictly increasing per host
+	ID      string `json:"id"`                // the order id, a ULID
+	Rollout string `json:"rollout,omitempty"` // for log lines; the host does not act on it
+	Kind    Kind   `json:"kind"`
+	Cancels string `json:"cancels,omitempty"` // order id, for KindCancel
+	Repo    string `json:"repo"`              // clone URL of the flake
+	Branch  string `json:"branch"`            // default branch, for counting how far the checkout is behind
+	Commit  string `json:"commit"`            // 40 hex digits
+	Attr    string `json:"attr"`              // e.g. nixosConfigurations.web1
+	// Target is a store path: what a rollback goes back to (one of the host's own
+	// generations), or what must run once a reboot is over. Empty means not named.
+	Target    string      `json:"target,omitempty"`
+	Expected  string      `json:"expected,omitempty"`  // what Commit comes to for Attr, where somebody has evaluated it: no need to do it again
+	NoEval    bool        `json:"no_eval,omitempty"`   // another host evaluates for this one: only look
+	Evaluate  []string    `json:"evaluate,omitempty"`  // attributes to evaluate at Commit for other hosts, with KindRefresh
+	Inputs    []string    `json:"inputs,omitempty"`    // root inputs to update, with KindUpdateInputs; none means all
+	LockFile  string      `json:"lock_file,omitempty"` // path in the repository, with KindUpdateInputs; default flake.lock
+	IssuedAt  int64       `json:"iat"`                 // Unix milliseconds
+	ExpiresAt int64       `json:"exp"`                 // Unix milliseconds
+	Nonce     string      `json:"nonce"`               // 128 random bits, hex
 	Policy    OrderPolicy `json:"policy"`
 }
 
@@ -49,6 +63,17 @@ type OrderPolicy struct {
 	SwitchTimeout Seconds       `json:"switch_timeout_s,omitempty"`
 	VerifyTimeout Seconds       `json:"verify_timeout_s,omitempty"`
 	Health        []HealthCheck `json:"health,omitempty"`
+	// Settle is how long all has to stay well after the first good look.
+	Settle Seconds `json:"settle_s,omitempty"`
+	// Anchors are host:port addresses beside the bus that tell a lost network from
+	// a server that is down. The agent adds those that it knows itself.
+	Anchors []string `json:"anchors,omitempty"`
+	// Unreachable is what becomes of a good switch while the bus does not answer and
+	// an anchor does: keep (the default) or rollback.
+	Unreachable string `json:"unreachable,omitempty"`
+	// Reboot is never (the default), when_needed (the agent reboots within the
+	// order), or window (the order ends deferred, a reboot order follows).
+	Reboot string `json:"reboot,omitempty"`
 }
 
 // Seconds is a duration on the wire, in whole seconds.
@@ -77,6 +102,7 @@ const (
 	StepSwitching Step = "switching" // the supervisor activates
 	StepVerifying Step = "verifying" // activation ended, facts are checked
 	StepHealthy   Step = "healthy"   // all is well; for kinds other than deploy and switch: done
+	StepDeferred  Step = "deferred"  // final for this order: the new system waits for a reboot that the order may not make
 
 	StepFailed     Step = "failed"     // the order failed; Error says at which step and why
 	StepReverted   Step = "reverted"   // the host rolled itself back; Error says why
@@ -88,7 +114,7 @@ const (
 // Final reports whether an order ends with s.
 func (s Step) Final() bool {
 	switch s {
-	case StepHealthy, StepFailed, StepReverted, StepRefused, StepSuperseded, StepCancelled:
+	case StepHealthy, StepDeferred, StepFailed, StepReverted, StepRefused, StepSuperseded, StepCancelled:
 		return true
 	case StepReceived, StepFetching, StepBuilding, StepSwitching, StepVerifying:
 		return false
@@ -110,6 +136,53 @@ type Answer struct {
 	Note   string       `json:"note,omitempty"`  // one line for people, e.g. "already built"
 	Error  *StepError   `json:"error,omitempty"` // set for failed, reverted and refused
 	Facts  *Observation `json:"facts,omitempty"` // what the host saw after the step, for final answers
+	// Change says what the order does to the system: with the answer to switching
+	// before it is done, and with the final answer.
+	Change *Change `json:"change,omitempty"`
+	// Generations are the systems that the host can go back to, newest first; with
+	// final answers.
+	Generations []Generation `json:"generations,omitempty"`
+	Lock        []byte       `json:"lock,omitempty"`      // of update_inputs: the new lock, gzip
+	Evaluated   []Evaluated  `json:"evaluated,omitempty"` // of a refresh with Evaluate
+}
+
+// Change is the way from one system to another.
+type Change struct {
+	From       string          `json:"from,omitempty"` // store path; empty where none ran
+	To         string          `json:"to"`
+	FromCommit string          `json:"from_commit,omitempty"`
+	ToCommit   string          `json:"to_commit,omitempty"`
+	Packages   []PackageChange `json:"packages,omitempty"`  // at most 200, the greatest changes in size first
+	More       int             `json:"more,omitempty"`      // that were left out
+	SizeFrom   int64           `json:"size_from,omitempty"` // bytes of the whole closure; 0: not known
+	SizeTo     int64           `json:"size_to,omitempty"`
+}
+
+// PackageChange is one package that differs between two closures. No From means
+// added, no To removed.
+type PackageChange struct {
+	Name  string   `json:"name"`
+	From  []string `json:"from,omitempty"` // versions
+	To    []string `json:"to,omitempty"`
+	Bytes int64    `json:"bytes,omitempty"` // that it grew by
+}
+
+// Generation is one system of the host's profile.
+type Generation struct {
+	Number  int    `json:"number"`
+	Path    string `json:"path"`
+	Commit  string `json:"commit,omitempty"` // that it was built from, where known
+	At      int64  `json:"at,omitempty"`     // Unix seconds
+	Running bool   `json:"running,omitempty"`
+	Booted  bool   `json:"booted,omitempty"`
+}
+
+// Evaluated is what a commit comes to for one attribute. Exactly one of Path and
+// Error is set.
+type Evaluated struct {
+	Attr  string `json:"attr"`
+	Path  string `json:"path,omitempty"`
+	Error string `json:"error,omitempty"`
 }
 
 // StepError says why an order did not end well.
@@ -187,14 +260,15 @@ type LockInput struct {
 	LastModified int64  `json:"last_modified,omitempty"`
 }
 
-// LogChunk is a piece of an order's output, at most 32 KiB.
+// LogChunk is a piece of an order's output, at most 32 KiB. (Host, Order, Offset) is
+// its identity: a host sends again from where the bus last took one.
 type LogChunk struct {
-	V     int    `json:"v"`
-	Order string `json:"order"`
-	Seq   uint32 `json:"seq"` // counts from 1 within the order
-	Step  Step   `json:"step"`
-	At    int64  `json:"at"` // Unix milliseconds
-	Text  []byte `json:"text"`
+	V      int    `json:"v"`
+	Order  string `json:"order"`
+	Offset int64  `json:"offset"` // of its first byte in the order's output
+	Step   Step   `json:"step"`
+	At     int64  `json:"at"` // Unix milliseconds
+	Text   []byte `json:"text"`
 }
 
 // Confirm tells a host that the server has recorded its answers to Order up to

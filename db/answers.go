@@ -48,6 +48,7 @@ var answerEvents = map[string]fleet.HostEvent{
 	"reverted":   fleet.HostSaysReverted,
 	"refused":    fleet.HostSaysRefused,
 	"superseded": fleet.HostSaysSuperseded,
+	"deferred":   fleet.HostPutOff,
 	"cancelled":  fleet.HostSaysCancelled,
 }
 

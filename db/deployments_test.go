@@ -18,7 +18,7 @@ func TestDeploymentOfARollout(t *testing.T) {
 		must(t, err)
 		return d
 	}
-	want := db.Deployment{Rollout: fleet.Rollout{ID: "R1", RepoID: 7, Commit: "ccc", State: fleet.RolloutPlanned, Reason: "test", Actor: "push"}, Repo: w.repo, Watched: true}
+	want := db.Deployment{Rollout: fleet.Rollout{ID: "R1", Kind: fleet.RolloutDeploy, RepoID: 7, Commit: "ccc", State: fleet.RolloutPlanned, Reason: "test", Actor: "push"}, Repo: w.repo, Watched: true}
 	equal(t, "at first", read(), want)
 	must(t, w.d.SetDeployment(t.Context(), "R1", 99, "", w.now))
 	want.GitHubID = 99

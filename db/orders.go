@@ -12,7 +12,7 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-const orderColumns = `o.id, o.host, o.gen, o.kind, coalesce(o.rollout_id, '') as rollout, o.repo_id, o.commit_sha as commit,
+const orderColumns = `o.id, o.host, o.gen, o.kind, coalesce(o.rollout_id, '') as rollout, o.repo_id, o.commit_sha as commit, o.detail,
 	o.actor, o.reason, o.issued_at, o.expires_at, o.ended_at, o.state`
 
 // OrderToSend is an order with what the wire needs beside it.
@@ -126,11 +126,11 @@ func storeOrders(ctx context.Context, tx pgx.Tx, orders []fleet.Order) error {
 		}
 		rows[i] = []any{
 			o.ID, o.Host, int64(o.Gen), o.Kind, rollout, o.RepoID, o.Commit, cleanText(o.Actor), cleanText(o.Reason),
-			o.IssuedAt, o.ExpiresAt, string(o.State),
+			o.IssuedAt, o.ExpiresAt, string(o.State), o.Detail,
 		}
 	}
 	columns := []string{
-		"id", "host", "gen", "kind", "rollout_id", "repo_id", "commit_sha", "actor", "reason", "issued_at", "expires_at", "state",
+		"id", "host", "gen", "kind", "rollout_id", "repo_id", "commit_sha", "actor", "reason", "issued_at", "expires_at", "state", "detail",
 	}
 	if _, err := tx.CopyFrom(ctx, pgx.Identifier{"orders"}, columns, pgx.CopyFromRows(rows)); err != nil {
 		return fmt.Errorf("store orders: %w", err)

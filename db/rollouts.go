@@ -37,6 +37,8 @@ type RolloutClaim struct {
 // rolloutRow is a rollout as it is read, see rolloutColumns.
 type rolloutRow struct {
 	ID        string
+	Kind      fleet.RolloutKind
+	Restores  string
 	RepoID    int64
 	UpdateID  int64
 	Commit    string
@@ -49,12 +51,12 @@ type rolloutRow struct {
 	EndedAt   time.Time
 }
 
-const rolloutColumns = `r.id, r.repo_id, coalesce(r.update_id, 0) as update_id, r.commit_sha as commit, r.state, r.plan,
+const rolloutColumns = `r.id, r.kind, coalesce(r.restores, '') as restores, r.repo_id, coalesce(r.update_id, 0) as update_id, r.commit_sha as commit, r.state, r.plan,
 	r.reason, r.actor, r.headline, r.started_at, r.ended_at`
 
 func (r rolloutRow) rollout() fleet.Rollout {
 	return fleet.Rollout{
-		ID: r.ID, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, State: r.State, Plan: r.Plan,
+		ID: r.ID, Kind: r.Kind, Restores: r.Restores, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, State: r.State, Plan: r.Plan,
 		Reason: r.Reason, Actor: r.Actor, Headline: r.Headline, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
 	}
 }
@@ -65,7 +67,8 @@ type progressRow struct {
 	fleet.HostProgress
 }
 
-const progressColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, h.failure`
+const progressColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, h.failure,
+	h.before, h.target, h.switched, h.note`
 
 // startRollout inserts a rollout unless its commit has one, and makes the others
 // of the repository look at what that means for them.
@@ -76,7 +79,7 @@ func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID
 	fresh, err := value[bool](ctx, tx, `
 		insert into rollouts as known (id, repo_id, update_id, commit_sha, state, deploy, reason, actor, created_at, due_at)
 		values (@id, @repo, nullif(@update::bigint, 0), @commit, 'planned', @deploy, @reason, @actor, @now, @now)
-		on conflict (repo_id, commit_sha) do update set update_id = coalesce(known.update_id, excluded.update_id)
+		on conflict (repo_id, commit_sha) where kind = 'deploy' and not by_person do update set update_id = coalesce(known.update_id, excluded.update_id)
 		returning id = @id`,
 		args{
 			"id": r.ID, "repo": r.RepoID, "update": r.UpdateID, "commit": r.Commit, "deploy": r.Deploy,

@@ -96,7 +96,7 @@ func TestMoveStoresHostsAndOrdersTogether(t *testing.T) {
 	must(t, err)
 	m.Hosts[1].Order = "O1"
 	equal(t, "rollout", r, fleet.Rollout{
-		ID: "R1", RepoID: 7, Commit: "ccc", State: fleet.RolloutRunning, Plan: plan, Reason: "test", Actor: "push",
+		ID: "R1", Kind: fleet.RolloutDeploy, RepoID: 7, Commit: "ccc", State: fleet.RolloutRunning, Plan: plan, Reason: "test", Actor: "push",
 		Headline: m.Headline, StartedAt: w.now, Hosts: m.Hosts,
 	})
 	equal(t, "effects", w.effects(), []string{"deployment:R1", "send:web1"})

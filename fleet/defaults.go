@@ -36,6 +36,9 @@ func DefaultPolicy() Policy {
 			OnFailure:   "halt",
 			Offline:     "catch_up",
 			Reboot:      "never",
+			Unreachable: "keep",
+			Settle:      5 * time.Second,
+			KeepLogs:    30 * 24 * time.Hour,
 			Timeouts: Timeouts{
 				Fetch:  5 * time.Minute,
 				Build:  time.Hour,

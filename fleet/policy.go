@@ -64,6 +64,12 @@ type DeployPolicy struct {
 	Windows     []Freeze
 	Timeouts    Timeouts
 	Health      []HealthCheck
+
+	RebootWindows []Freeze      // with Reboot window: when hosts may reboot; none means Windows
+	Unreachable   string        // keep or rollback: of a good switch while the server does not answer and the network does
+	Anchors       []string      // host:port that tell a lost network from a server that is down
+	Settle        time.Duration // how long all has to stay well after a switch
+	KeepLogs      time.Duration // how long the output of orders is kept
 }
 
 // WavePolicy is one wave before it is resolved to hosts.

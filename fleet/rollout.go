@@ -12,6 +12,12 @@ type Plan struct {
 	Timeouts    Timeouts      `json:"timeouts"`
 	Health      []HealthCheck `json:"health,omitempty"`
 	Windows     []Freeze      `json:"windows,omitempty"` // orders are given only inside these; none means always
+
+	Reboot        string        `json:"reboot,omitempty"` // never, when_needed or window
+	RebootWindows []Freeze      `json:"reboot_windows,omitempty"`
+	Unreachable   string        `json:"unreachable,omitempty"` // keep or rollback
+	Anchors       []string      `json:"anchors,omitempty"`
+	Settle        time.Duration `json:"settle,omitempty"`
 }
 
 // Wave is one group of hosts that goes before the next.
@@ -21,9 +27,21 @@ type Wave struct {
 	Soak  time.Duration `json:"soak,omitempty"` // after the last host of it ended, before the next wave
 }
 
+// RolloutKind says what a rollout's orders do.
+type RolloutKind string
+
+// The kinds of a rollout.
+const (
+	RolloutDeploy   RolloutKind = "deploy"   // forward to the commit
+	RolloutBackward RolloutKind = "backward" // to the commit, also where it is older than what runs: a person said so
+	RolloutRestore  RolloutKind = "restore"  // each host to what it ran before the rollout named in Restores
+)
+
 // Rollout is one commit brought to a set of hosts in waves.
 type Rollout struct {
 	ID        string // a ULID
+	Kind      RolloutKind
+	Restores  string // id of the rollout that this one undoes, with RolloutRestore
 	RepoID    int64
 	UpdateID  int64 // 0 when a push started it
 	Commit    string
@@ -47,6 +65,20 @@ type HostProgress struct {
 	StartedAt time.Time  `json:"started_at,omitzero"`
 	EndedAt   time.Time  `json:"ended_at,omitzero"`
 	Failure   *HostError `json:"failure,omitempty"`
+	// Before is what ran when the host was given its order, and where a rollback leads.
+	Before System `json:"before,omitzero"`
+	// Target is what the host is to run in the end, once that is known: the path that
+	// it built, or, in a restore, the path to go back to.
+	Target System `json:"target,omitzero"`
+	// Switched says that an activation was begun, so that a rollback concerns it.
+	Switched bool   `json:"switched,omitempty"`
+	Note     string `json:"note,omitempty"` // one line for people, e.g. why it is deferred
+}
+
+// System is one built system of a host.
+type System struct {
+	Path   string `json:"path,omitempty"`   // store path
+	Commit string `json:"commit,omitempty"` // that it was built from, where known
 }
 
 // HostError says why a host did not get there.
@@ -69,10 +101,50 @@ type Order struct {
 	Rollout   string
 	RepoID    int64
 	Commit    string
+	Detail    OrderDetail
 	Actor     string
 	Reason    string
 	IssuedAt  time.Time
 	ExpiresAt time.Time
 	EndedAt   time.Time
 	State     HostState
+}
+
+// OrderDetail is what an order says beyond its kind and commit. Each field belongs to
+// the kinds that package agentbus names at the field of the same name.
+type OrderDetail struct {
+	Target   string   `json:"target,omitempty"`
+	Cancels  string   `json:"cancels,omitempty"`
+	Evaluate []string `json:"evaluate,omitempty"`
+	Inputs   []string `json:"inputs,omitempty"`
+	LockFile string   `json:"lock_file,omitempty"`
+	// Deploy is how an order of its own, outside of any rollout, is carried out.
+	Deploy *DeployPolicy `json:"deploy,omitempty"`
+}
+
+// Change is what an order does, or did, to a host's system.
+type Change struct {
+	From, To System
+	Packages []PackageChange
+	More     int   // that were left out
+	SizeFrom int64 // bytes of the whole closure, 0 where not known
+	SizeTo   int64
+}
+
+// PackageChange is one package that differs between two systems. No From means
+// added, no To removed.
+type PackageChange struct {
+	Name  string   `json:"name"`
+	From  []string `json:"from,omitempty"` // versions
+	To    []string `json:"to,omitempty"`
+	Bytes int64    `json:"bytes,omitempty"`
+}
+
+// Generation is one system that a host can go back to.
+type Generation struct {
+	Number int `json:"number"`
+	System
+	At      time.Time `json:"at,omitzero"`
+	Running bool      `json:"running,omitempty"`
+	Booted  bool      `json:"booted,omitempty"`
 }

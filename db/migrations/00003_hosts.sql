@@ -1,0 +1,80 @@
+-- The hosts' side: rollouts that go back, orders of every kind, what hosts can go back
+-- to, what commits evaluate to, the output of orders, commits that proved bad.
+
+-- +goose Up
+
+-- One rollout of its own accord for each commit; people may ask for more.
+alter table rollouts
+    add kind text not null default 'deploy' check (kind in ('deploy', 'backward', 'restore')),
+    add by_person boolean not null default false,
+    add restores text references rollouts,
+    drop constraint rollouts_repo_id_commit_sha_key;
+create unique index rollouts_once on rollouts (repo_id, commit_sha) where kind = 'deploy' and not by_person;
+create index rollouts_commit on rollouts (repo_id, commit_sha, created_at desc);
+create unique index rollouts_restore on rollouts (restores)
+    where restores is not null and state in ('planned', 'running', 'paused', 'halted', 'rolling_back');
+
+alter table rollout_hosts
+    add before jsonb not null default '{}', -- what ran when it was given its order: path and commit
+    add target jsonb not null default '{}', -- what it is to run in the end
+    add switched boolean not null default false,
+    add note text not null default '';
+
+-- A commit that a rollout showed to be bad. Nothing brings it to further hosts by
+-- itself until a person lifts that.
+create table quarantine (
+    repo_id    bigint not null references repos on delete cascade,
+    commit_sha text not null,
+    rollout_id text not null references rollouts,
+    reason     text not null,
+    at         timestamptz not null,
+    lifted_by  text not null default '',
+    lifted_at  timestamptz,
+    primary key (repo_id, commit_sha)
+);
+
+alter table orders
+    add detail jsonb not null default '{}',
+    add change jsonb, -- what it does to the system, from the host's answers
+    add note text not null default '';
+create index orders_open on orders (host, gen) where ended_at is null;
+create index orders_of_host on orders (host, issued_at desc);
+
+alter table hosts
+    add generations jsonb not null default '[]',
+    add curve_key text not null default ''; -- public x25519 key, for what only the host may read
+
+-- What a commit comes to for an attribute, from whoever evaluated it first.
+create table evaluations (
+    repo_id    bigint not null references repos on delete cascade,
+    commit_sha text not null,
+    attr       text not null,
+    path       text not null default '',
+    error      text not null default '',
+    by_host    text not null,
+    at         timestamptz not null,
+    primary key (repo_id, commit_sha, attr)
+);
+
+-- Evaluations that were asked of an evaluator and have not come back.
+create table evaluating (
+    repo_id    bigint not null references repos on delete cascade,
+    commit_sha text not null,
+    attr       text not null,
+    host       text not null,
+    order_id   text not null,
+    until      timestamptz not null,
+    primary key (repo_id, commit_sha, attr)
+);
+
+-- The output of orders, in chunks as they came: (order, offset) says each once.
+create table order_logs (
+    order_id text not null,
+    at_byte  bigint not null, -- offset of the first byte in the order's output
+    bytes    int not null,    -- of the text before compression
+    step     text not null,
+    at       timestamptz not null,
+    text     bytea not null,  -- compressed
+    primary key (order_id, at_byte)
+);
+create index order_logs_at on order_logs (at);
