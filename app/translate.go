@@ -24,9 +24,14 @@ type wireContext struct {
 }
 
 func wireOrder(o fleet.Order, repo fleet.Repo, c wireContext, plan fleet.Plan) agentbus.Order {
+	if o.Rollout == "" {
+		plan = ownPlan(o.Detail.Deploy)
+	}
 	return agentbus.Order{
 		V: agentbus.ProtocolVersion, Fleet: c.Fleet, Host: o.Host, Gen: o.Gen, ID: o.ID, Rollout: o.Rollout,
 		Kind: agentbus.Kind(o.Kind), Repo: c.CloneURL, Branch: repo.DefaultBranch, Commit: o.Commit, Attr: c.Attr,
+		Target: o.Detail.Target, Cancels: o.Detail.Cancels, Evaluate: o.Detail.Evaluate,
+		Inputs: o.Detail.Inputs, LockFile: o.Detail.LockFile,
 		IssuedAt: o.IssuedAt.UnixMilli(), ExpiresAt: o.ExpiresAt.UnixMilli(), Nonce: c.Nonce,
 		Policy: agentbus.OrderPolicy{
 			FetchTimeout:  wireSeconds(plan.Timeouts.Fetch),
@@ -34,7 +39,22 @@ func wireOrder(o fleet.Order, repo fleet.Repo, c wireContext, plan fleet.Plan) a
 			SwitchTimeout: wireSeconds(plan.Timeouts.Switch),
 			VerifyTimeout: wireSeconds(plan.Timeouts.Verify),
 			Health:        wireHealth(plan.Health),
+			Settle:        wireSeconds(plan.Settle),
+			Anchors:       plan.Anchors,
+			Unreachable:   plan.Unreachable,
+			Reboot:        plan.Reboot,
 		},
+	}
+}
+
+// ownPlan is what an order outside of any rollout keeps to: the policy that it was
+// issued with, or the agent's own defaults where it has none.
+func ownPlan(p *fleet.DeployPolicy) fleet.Plan {
+	if p == nil {
+		return fleet.Plan{}
+	}
+	return fleet.Plan{
+		Timeouts: p.Timeouts, Health: p.Health, Settle: p.Settle, Anchors: p.Anchors, Unreachable: p.Unreachable, Reboot: p.Reboot,
 	}
 }
 

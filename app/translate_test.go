@@ -73,17 +73,47 @@ func TestNothingOfAnOrderIsLost(t *testing.T) {
 	fill(reflect.ValueOf(&o).Elem())
 	fill(reflect.ValueOf(&plan).Elem())
 	o.IssuedAt, o.ExpiresAt = time.Unix(1, 0), time.Unix(2, 0)
-	got := wireOrder(o, fleet.Repo{DefaultBranch: "main"}, wireContext{CloneURL: "https://github.com/o/r.git", Attr: "nixosConfigurations.x", Fleet: "f", Nonce: "n"}, plan)
+	c := wireContext{CloneURL: "https://github.com/o/r.git", Attr: "nixosConfigurations.x", Fleet: "f", Nonce: "n"}
+	got := wireOrder(o, fleet.Repo{DefaultBranch: "main"}, c, plan)
+	optional := map[string]bool{"Expected": true, "NoEval": true} // of what others evaluated, not of the order
+	nothingEmpty(t, "Order", got, optional)
+	nothingEmpty(t, "OrderPolicy", got.Policy, nil)
+	if got.Policy.SwitchTimeout != 1 {
+		t.Errorf("7 ns became %d s; a timeout must not be rounded down to none", got.Policy.SwitchTimeout)
+	}
+}
+
+// An order of its own is carried out by the policy that it was issued with, one of a
+// rollout by the rollout's plan alone.
+func TestWhosePolicyAnOrderKeepsTo(t *testing.T) {
+	t.Parallel()
+	own := &fleet.DeployPolicy{}
+	fill(reflect.ValueOf(own).Elem())
+	own.Reboot = "when_needed"
+	plan := fleet.Plan{Reboot: "window"}
+	alone := wireOrder(fleet.Order{Detail: fleet.OrderDetail{Deploy: own}}, fleet.Repo{}, wireContext{}, plan)
+	nothingEmpty(t, "OrderPolicy", alone.Policy, nil)
+	if alone.Policy.Reboot != "when_needed" {
+		t.Errorf("an order of its own keeps to %q", alone.Policy.Reboot)
+	}
+	part := wireOrder(fleet.Order{Rollout: "R", Detail: fleet.OrderDetail{Deploy: own}}, fleet.Repo{}, wireContext{}, plan)
+	if part.Policy.Reboot != "window" || part.Policy.Settle != 0 {
+		t.Errorf("an order of a rollout keeps to %+v", part.Policy)
+	}
+	bare := wireOrder(fleet.Order{}, fleet.Repo{}, wireContext{}, plan)
+	if bare.Policy.Reboot != "" {
+		t.Errorf("an order without a policy keeps to %+v", bare.Policy)
+	}
+}
+
+func nothingEmpty(t *testing.T, what string, got any, optional map[string]bool) {
+	t.Helper()
 	v := reflect.ValueOf(got)
-	optional := map[string]bool{"Cancels": true} // of cancel orders only
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		if v.Field(i).IsZero() && !optional[name] {
-			t.Errorf("Order.%s is empty on the wire", name)
+			t.Errorf("%s.%s is empty on the wire", what, name)
 		}
-	}
-	if got.Policy.SwitchTimeout != 1 {
-		t.Errorf("7 ns became %d s; a timeout must not be rounded down to none", got.Policy.SwitchTimeout)
 	}
 }
 
@@ -97,6 +127,7 @@ func TestEveryStepIsAnEventOfTheDomain(t *testing.T) {
 	for _, s := range []agentbus.Step{
 		agentbus.StepReceived, agentbus.StepFetching, agentbus.StepBuilding, agentbus.StepSwitching, agentbus.StepVerifying,
 		agentbus.StepHealthy, agentbus.StepFailed, agentbus.StepReverted, agentbus.StepRefused, agentbus.StepSuperseded, agentbus.StepCancelled,
+		agentbus.StepDeferred,
 	} {
 		if !known[string(s)] {
 			t.Errorf("the step %s is no event of a host", s)
