@@ -60,6 +60,9 @@ type Config struct {
 	// FreshRoundTrip carries a request and a reply over a new connection to the
 	// bus: the proof that the host can still be reached after a switch.
 	FreshRoundTrip func(context.Context) error
+	// Anchors are host:port addresses beside the bus that tell a lost network from a
+	// server that is down; the policy's come on top.
+	Anchors []string
 	// LastGen is the generation that the enrolment named: orders up to it are not
 	// obeyed, even by an agent whose journal is empty.
 	LastGen uint64

@@ -37,6 +37,7 @@ type job struct {
 	Order         string        `json:"order"`
 	Platform      Platform      `json:"platform"`
 	Action        action        `json:"action,omitempty"` // default is to switch
+	Back          bool          `json:"back,omitempty"`   // Target is gone back to on purpose
 	Commit        string        `json:"commit"`           // what Target was built from
 	Target        string        `json:"target"`           // store path to switch to
 	Previous      string        `json:"previous"`         // store path that ran before; "" when none did

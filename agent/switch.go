@@ -45,6 +45,14 @@ func (t *task) switchCheckout(ctx context.Context) (string, error) {
 	return join(note, more), err
 }
 
+// aim is what a switch is to bring about.
+type aim struct {
+	commit string // that path was built from; "" where that is not known
+	path   string // store path, realised on this host
+	act    action // default is to switch
+	back   bool   // it goes back on purpose: a rollback
+}
+
 // switchTo builds commit and makes it the running system.
 func (t *task) switchTo(ctx context.Context, commit string) (string, error) {
 	if err := t.begin(agentbus.StepBuilding, ""); err != nil {
@@ -54,17 +62,21 @@ func (t *task) switchTo(ctx context.Context, commit string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if t.order.Kind == agentbus.KindDeploy && !t.jobDir().has(startedFile) && t.runs(path) {
+		return "already running", nil
+	}
+	return t.activate(ctx, aim{commit: commit, path: path})
+}
+
+// activate makes what a names what the host runs or boots, and sees it to its
+// end. What it names is there already; where it came from does not matter.
+func (t *task) activate(ctx context.Context, a aim) (string, error) {
 	d := t.jobDir()
 	if d.has(startedFile) {
 		// The journal was lost, the switch was not.
 		t.log.printf("this order has switched before")
-	} else {
-		if t.order.Kind == agentbus.KindDeploy && t.runs(path) {
-			return "already running", nil
-		}
-		if err := t.writeJob(ctx, d, commit, path); err != nil {
-			return "", err
-		}
+	} else if err := t.writeJob(ctx, d, a); err != nil {
+		return "", err
 	}
 	if err := t.begin(agentbus.StepSwitching, ""); err != nil {
 		return "", err
@@ -114,7 +126,7 @@ func (t *task) runs(path string) bool {
 
 func (t *task) jobDir() jobDir { return jobDir(statePath(t.cfg.StateDir, "switch", t.order.ID)) }
 
-func (t *task) writeJob(ctx context.Context, d jobDir, commit, path string) error {
+func (t *task) writeJob(ctx context.Context, d jobDir, a aim) error {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return err
 	}
@@ -128,7 +140,7 @@ func (t *task) writeJob(ctx context.Context, d jobDir, commit, path string) erro
 		env = append(env, "NIXFLEET_CURRENT_SYSTEM="+t.cfg.Paths.Current)
 	}
 	return writeJSON(d.path(jobFile), job{
-		Order: t.order.ID, Platform: t.cfg.Platform, Commit: commit, Target: path,
+		Order: t.order.ID, Platform: t.cfg.Platform, Commit: a.commit, Target: a.path, Action: a.act, Back: a.back,
 		Previous: readLink(t.cfg.Paths.Current), Paths: t.cfg.Paths, NixEnv: nixEnv, Env: env,
 		SwitchTimeout: or(t.order.Policy.SwitchTimeout.Duration(), defaultSwitchTimeout),
 		VerifyTimeout: or(t.order.Policy.VerifyTimeout.Duration(), defaultVerifyTimeout),
