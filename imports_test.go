@@ -16,7 +16,8 @@ var allowed = map[string][]string{
 	"fleet":              {"flakelock"},
 	"fleet/policyfile":   {"fleet"},
 	"agentbus":           {},
-	"agentbus/bustest":   {"agentbus"},
+	"agentbus/broker":    {"agentbus"},
+	"agentbus/bustest":   {"agentbus", "agentbus/broker"},
 	"agent":              {"agentbus"},
 	"db":                 {"fleet"},
 	"db/dbtest":          {"db", "fleet"},
@@ -26,11 +27,30 @@ var allowed = map[string][]string{
 	"dashboard":          {"fleet"},
 	"dashboard/stories":  {"fleet"},
 	"api":                {"fleet"},
-	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "db", "forge", "handlers", "dashboard", "api"},
+	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "agentbus/broker", "db", "forge", "handlers", "dashboard", "api"},
 	"app/demo":           {"app", "api", "fleet", "forge/forgetest"},
 	"cmd/nixfleet":       {"app", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
 	"cmd/nixfleet-agent": {"agent", "agentbus"},
 	"cmd/storybook":      {"dashboard", "dashboard/stories", "fleet"},
+}
+
+// TestAgentIsSmall holds that what belongs to the server alone stays out of the
+// program that every host runs.
+func TestAgentIsSmall(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("go", "list", "-deps", "./cmd/nixfleet-agent").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for dep := range strings.Lines(string(out)) {
+		for _, not := range []string{
+			"github.com/nats-io/nats-server/", "github.com/jackc/pgx/", "github.com/google/go-github/", module + "/agentbus/broker",
+		} {
+			if strings.HasPrefix(dep, not) {
+				t.Errorf("the agent links %s", strings.TrimSpace(dep))
+			}
+		}
+	}
 }
 
 const module = "github.com/nixfleet/nixfleet"

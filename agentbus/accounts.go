@@ -3,7 +3,9 @@ package agentbus
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,24 +80,32 @@ func (k *Keyring) ServerConfig(dir string) string {
 	fmt.Fprintf(&b, "resolver: {\n  type: full\n  dir: %q\n  allow_delete: false\n  interval: \"2m\"\n}\n",
 		filepath.Join(dir, "accounts"))
 	b.WriteString("resolver_preload: {\n")
-	for _, a := range k.preload() {
-		fmt.Fprintf(&b, "  %s: %s\n", a.key, a.jwt)
+	accounts := k.Trust().Accounts
+	for _, account := range slices.Sorted(maps.Keys(accounts)) {
+		fmt.Fprintf(&b, "  %s: %s\n", account, accounts[account])
 	}
 	b.WriteString("}\n")
 	// Without sync_interval "always" a power cut loses what was acknowledged in
 	// the last two minutes.
 	fmt.Fprintf(&b, "jetstream: {\n  store_dir: %q\n  sync_interval: always\n}\n", dir)
-	fmt.Fprintf(&b, "max_payload: %d\n", maxPayload)
+	fmt.Fprintf(&b, "max_payload: %d\n", MaxPayload)
 	return b.String()
 }
 
-type preloadedAccount struct{ key, jwt string }
+// Trust is what a broker has to know of a fleet. None of it is secret.
+type Trust struct {
+	Operator      string            // the operator's JWT
+	SystemAccount string            // public key of the account that administers the broker
+	Accounts      map[string]string // JWTs by public key
+}
 
-func (k *Keyring) preload() []preloadedAccount {
-	return []preloadedAccount{
-		{publicKey(k.system), k.jwts.System},
-		{publicKey(k.control), k.jwts.Control},
-		{publicKey(k.agents), k.jwts.Agents},
+// Trust returns what the embedded broker is started with.
+func (k *Keyring) Trust() Trust {
+	return Trust{
+		Operator: k.jwts.Operator, SystemAccount: publicKey(k.system),
+		Accounts: map[string]string{
+			publicKey(k.system): k.jwts.System, publicKey(k.control): k.jwts.Control, publicKey(k.agents): k.jwts.Agents,
+		},
 	}
 }
 

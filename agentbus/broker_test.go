@@ -280,58 +280,6 @@ func TestRenewedCertificateIsUsedWhenTheOldOneEnds(t *testing.T) {
 	next(t, host, 0, 1)
 }
 
-func TestBrokerSaysWhyItCannotStart(t *testing.T) {
-	t.Parallel()
-	keys := bustest.Keys(t)
-	dir := t.TempDir()
-	broker := bustest.StartBroker(t, agentbus.BrokerOptions{Dir: dir, Listen: "127.0.0.1:0", Keys: keys})
-	taken := strings.TrimPrefix(broker.URL(), "nats://")
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		name string
-		o    agentbus.BrokerOptions
-		want string
-	}{
-		{"port is taken", agentbus.BrokerOptions{Dir: t.TempDir(), Listen: taken}, taken},
-		{"directory is in use", agentbus.BrokerOptions{Dir: dir, Listen: "127.0.0.1:0"}, dir},
-		{"directory is a file", agentbus.BrokerOptions{Dir: file, Listen: "127.0.0.1:0"}, file},
-		{"address without port", agentbus.BrokerOptions{Dir: t.TempDir(), Listen: "localhost"}, "host:port"},
-		{"port out of range", agentbus.BrokerOptions{Dir: t.TempDir(), Listen: "localhost:70000"}, "65535"},
-	} {
-		test.o.Keys = keys
-		_, err := agentbus.StartBroker(t.Context(), test.o)
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: error %v does not name %q", test.name, err, test.want)
-		}
-	}
-}
-
-func TestBrokerWithoutListenerServesItsOwnProcess(t *testing.T) {
-	t.Parallel()
-	keys, dir := bustest.Keys(t), t.TempDir()
-	for range 2 { // and leaves the directory free for the next
-		broker, err := agentbus.StartBroker(t.Context(), agentbus.BrokerOptions{Dir: dir, Keys: keys})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if broker.URL() != "" {
-			t.Errorf("URL %q", broker.URL())
-		}
-		c, err := agentbus.ConnectControl(t.Context(), agentbus.ControlOptions{Broker: broker, Keys: keys})
-		if err != nil {
-			t.Fatal(err)
-		}
-		send(t, c, order("web1", 1))
-		c.Close()
-		if err := broker.Shutdown(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestConnectHostReturnsWithoutABroker(t *testing.T) {
 	t.Parallel()
 	b := bustest.Start(t)

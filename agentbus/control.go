@@ -20,9 +20,9 @@ const callTimeout = 10 * time.Second
 
 // ControlOptions is how the server joins the bus.
 type ControlOptions struct {
-	Broker   *Broker     // the embedded broker, or
-	URLs     []string    // the addresses of one's own, whose configuration has [Keyring.ServerConfig]
-	TLS      *tls.Config // for URLs; nil means what the URL's scheme says
+	Broker   nats.InProcessConnProvider // the embedded broker, or
+	URLs     []string                   // the addresses of one's own, whose configuration has [Keyring.ServerConfig]
+	TLS      *tls.Config                // for URLs; nil means what the URL's scheme says
 	Keys     *Keyring
 	Replicas int              // copies of bucket and streams in a cluster; 0 means 1
 	Now      func() time.Time // nil means the system clock
@@ -107,7 +107,7 @@ func (c *Control) dial(ctx context.Context, r role, more ...nats.Option) (*nats.
 	}
 	url := strings.Join(c.o.URLs, ",")
 	if c.o.Broker != nil {
-		opts = append(opts, nats.InProcessServer(c.o.Broker.server))
+		opts = append(opts, nats.InProcessServer(c.o.Broker))
 	} else if url == "" {
 		return nil, errors.New("neither an embedded broker nor an address is given")
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/agentbus/broker"
 	"github.com/nixfleet/nixfleet/agentbus/bustest"
 )
 
@@ -23,7 +24,7 @@ func runBrokerChild() {
 	part := strings.Split(os.Getenv(brokerChildEnv), "|")
 	keys, err := agentbus.LoadOrCreateKeyring(part[2])
 	if err == nil {
-		_, err = agentbus.StartBroker(context.Background(), agentbus.BrokerOptions{Dir: part[0], Listen: part[1], Keys: keys})
+		_, err = broker.Start(context.Background(), broker.Options{Dir: part[0], Listen: part[1], Trust: keys.Trust()})
 	}
 	if err != nil {
 		fmt.Println("failed:", err)

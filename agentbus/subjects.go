@@ -30,7 +30,9 @@ const (
 	maxEnvelope = 64 << 10
 	maxAnswer   = 64 << 10
 	maxLogText  = 32 << 10
-	maxPayload  = 256 << 10
+
+	// MaxPayload is what a broker lets one message have.
+	MaxPayload = 256 << 10
 )
 
 var (
@@ -72,7 +74,7 @@ func hostTemplate() jwt.UserPermissionLimits {
 			}},
 		},
 		Limits: jwt.Limits{NatsLimits: jwt.NatsLimits{
-			Subs: 16, Data: jwt.NoLimit, Payload: maxPayload,
+			Subs: 16, Data: jwt.NoLimit, Payload: MaxPayload,
 		}},
 		AllowedConnectionTypes: jwt.StringList{jwt.ConnectionTypeStandard, jwt.ConnectionTypeWebsocket},
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/agentbus/broker"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/forge"
 	"github.com/rs/zerolog"
@@ -137,16 +138,16 @@ func (a *App) openBus(ctx context.Context) error {
 		opts.URLs = strings.Split(a.cfg.NATSURL, ",")
 		a.busURLs = opts.URLs
 	} else {
-		broker, err := agentbus.StartBroker(ctx, agentbus.BrokerOptions{
-			Dir: a.cfg.path("nats"), Listen: a.cfg.NATSListen, Keys: a.keys,
+		embedded, err := broker.Start(ctx, broker.Options{
+			Dir: a.cfg.path("nats"), Listen: a.cfg.NATSListen, Trust: a.keys.Trust(),
 			Log: func(line string) { a.log.Debug().Str("part", "nats").Msg(line) },
 		})
 		if err != nil {
 			return fmt.Errorf("embedded nats: %w", err)
 		}
-		a.down.add("nats", broker.Shutdown)
-		opts.Broker = broker
-		a.busURLs = []string{reachable(broker.URL(), a.cfg.URL)}
+		a.down.add("nats", embedded.Shutdown)
+		opts.Broker = embedded
+		a.busURLs = []string{reachable(embedded.URL(), a.cfg.URL)}
 	}
 	a.bus, err = agentbus.ConnectControl(ctx, opts)
 	if err != nil {

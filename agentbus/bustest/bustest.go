@@ -11,13 +11,14 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/agentbus/broker"
 )
 
 // Bus is a broker in a directory of the test, and the server's end of it. Both
 // stop with the test.
 type Bus struct {
 	Keys    *agentbus.Keyring
-	Broker  *agentbus.Broker
+	Broker  *broker.Broker
 	Control *agentbus.Control
 }
 
@@ -25,7 +26,7 @@ type Bus struct {
 func Start(t testing.TB) *Bus {
 	t.Helper()
 	b := &Bus{Keys: Keys(t)}
-	b.Broker = StartBroker(t, agentbus.BrokerOptions{Dir: t.TempDir(), Listen: "127.0.0.1:0", Keys: b.Keys})
+	b.Broker = StartBroker(t, broker.Options{Dir: t.TempDir(), Listen: "127.0.0.1:0", Trust: b.Keys.Trust()})
 	b.Control = Connect(t, agentbus.ControlOptions{Broker: b.Broker, Keys: b.Keys})
 	return b
 }
@@ -41,23 +42,23 @@ func Keys(t testing.TB) *agentbus.Keyring {
 }
 
 // StartBroker starts a broker that stops with the test.
-func StartBroker(t testing.TB, o agentbus.BrokerOptions) *agentbus.Broker {
+func StartBroker(t testing.TB, o broker.Options) *broker.Broker {
 	t.Helper()
 	if o.Log == nil {
 		o.Log = Log(t)
 	}
-	broker, err := agentbus.StartBroker(t.Context(), o)
+	b, err := broker.Start(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
-		if err := broker.Shutdown(ctx); err != nil {
+		if err := b.Shutdown(ctx); err != nil {
 			t.Error(err)
 		}
 	})
-	return broker
+	return b
 }
 
 // Connect joins a bus as its server; it leaves with the test.

@@ -1,4 +1,11 @@
-package agentbus
+// Package broker is the embedded NATS: the bus of [agentbus] within the server's
+// own process. It is a room of its own so that the agent, which needs only an end
+// of the bus, does not carry a broker along.
+//
+// In goes the fleet's [agentbus.Trust], out comes an address for hosts and a way in
+// for the server. What may go wrong: the port or the directory is taken, which is
+// said at the start.
+package broker
 
 import (
 	"context"
@@ -13,19 +20,21 @@ import (
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/nixfleet/nixfleet/agentbus"
 )
 
-// brokerStart bounds the start of the embedded broker. Recovering 3 million
+// startTime bounds the start. Recovering 3 million
 // stored messages took 0.8 s.
-const brokerStart = 15 * time.Second
+const startTime = 15 * time.Second
 
-// BrokerOptions is how to run the embedded broker.
-type BrokerOptions struct {
-	Dir      string      // where it keeps its data; one broker at a time
-	Listen   string      // host:port for hosts, port 0 for any; empty for no listener
-	Keys     *Keyring    // whose fleet it serves
-	TLS      *tls.Config // what the listener presents; nil for plain TCP
-	MaxStore int64       // bytes on disk; 0 means 8 GiB
+// Options is how to run the embedded broker.
+type Options struct {
+	Dir      string         // where it keeps its data; one broker at a time
+	Listen   string         // host:port for hosts, port 0 for any; empty for no listener
+	Trust    agentbus.Trust // whose fleet it serves
+	TLS      *tls.Config    // what the listener presents; nil for plain TCP
+	MaxStore int64          // bytes on disk; 0 means 8 GiB
 	Log      func(string)
 }
 
@@ -36,9 +45,9 @@ type Broker struct {
 	url    string
 }
 
-// StartBroker starts the embedded broker and waits until it serves. A port that
+// Start starts the embedded broker and waits until it serves. A port that
 // is taken or a directory that another process uses is an error that names it.
-func StartBroker(ctx context.Context, o BrokerOptions) (*Broker, error) {
+func Start(ctx context.Context, o Options) (*Broker, error) {
 	lock, err := lockDir(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("start bus: %w", err)
@@ -50,7 +59,7 @@ func StartBroker(ctx context.Context, o BrokerOptions) (*Broker, error) {
 	return b, nil
 }
 
-func (b *Broker) start(ctx context.Context, o BrokerOptions) error {
+func (b *Broker) start(ctx context.Context, o Options) error {
 	opts, err := o.server()
 	if err != nil {
 		return err
@@ -59,20 +68,20 @@ func (b *Broker) start(ctx context.Context, o BrokerOptions) error {
 		opts.AccountResolver.Close()
 		return err
 	}
-	log := brokerLog{fatal: make(chan string, 1), log: o.Log}
+	log := logger{fatal: make(chan string, 1), log: o.Log}
 	b.server.SetLoggerV2(log, false, false, false)
 
 	// Start comes back once everything runs, and says nothing if it does not.
 	started := make(chan struct{})
 	go func() { defer close(started); b.server.Start() }()
-	ctx, cancel := context.WithTimeout(ctx, brokerStart)
+	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	for done := started; ; {
 		select {
 		case why := <-log.fatal:
 			return errors.New(why)
 		case <-ctx.Done():
-			return fmt.Errorf("it was not ready within %v: %w", brokerStart, ctx.Err())
+			return fmt.Errorf("it was not ready within %v: %w", startTime, ctx.Err())
 		case <-done:
 			done = nil
 		default:
@@ -88,8 +97,8 @@ func (b *Broker) start(ctx context.Context, o BrokerOptions) error {
 }
 
 // server returns what the broker is started with. The resolver within is open.
-func (o BrokerOptions) server() (*server.Options, error) {
-	operator, err := jwt.DecodeOperatorClaims(o.Keys.jwts.Operator)
+func (o Options) server() (*server.Options, error) {
+	operator, err := jwt.DecodeOperatorClaims(o.Trust.Operator)
 	if err != nil {
 		return nil, fmt.Errorf("operator: %w", err)
 	}
@@ -97,10 +106,10 @@ func (o BrokerOptions) server() (*server.Options, error) {
 		ServerName: "nixfleet", NoSigs: true, DisableJetStreamBanner: true,
 		JetStream: true, StoreDir: o.Dir, SyncAlways: true, // else a power cut takes what was acknowledged
 		JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 64 << 20,
-		MaxConn: 200_000, MaxPayload: maxPayload, MaxPending: 256 << 20,
+		MaxConn: 200_000, MaxPayload: agentbus.MaxPayload, MaxPending: 256 << 20,
 		TLSConfig: o.TLS, TLSTimeout: 10, AuthTimeout: 15, // the default of 2 s is too short when all hosts return at once
 		TrustedOperators: []*jwt.OperatorClaims{operator},
-		SystemAccount:    publicKey(o.Keys.system),
+		SystemAccount:    o.Trust.SystemAccount,
 	}
 	if o.MaxStore > 0 {
 		opts.JetStreamMaxStore = o.MaxStore
@@ -112,9 +121,9 @@ func (o BrokerOptions) server() (*server.Options, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accounts: %w", err)
 	}
-	for _, a := range o.Keys.preload() {
+	for account, claims := range o.Trust.Accounts {
 		// Keeps what is there if that was issued later, and with it revocations.
-		if err := resolver.Store(a.key, a.jwt); err != nil {
+		if err := resolver.Store(account, claims); err != nil {
 			resolver.Close()
 			return nil, fmt.Errorf("accounts: %w", err)
 		}
@@ -123,7 +132,7 @@ func (o BrokerOptions) server() (*server.Options, error) {
 	return opts, nil
 }
 
-func (o BrokerOptions) listen(opts *server.Options) error {
+func (o Options) listen(opts *server.Options) error {
 	if o.Listen == "" {
 		opts.DontListen = true
 		return nil
@@ -146,6 +155,9 @@ func (o BrokerOptions) listen(opts *server.Options) error {
 // URL is where hosts connect, empty if there is no listener.
 func (b *Broker) URL() string { return b.url }
 
+// InProcessConn is the server's way in, without a port.
+func (b *Broker) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
+
 // Shutdown stops the broker and frees its directory. When ctx ends first the
 // broker still stops, unattended, and the directory stays locked until then.
 func (b *Broker) Shutdown(ctx context.Context) error {
@@ -165,28 +177,28 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	}
 }
 
-// brokerLog passes on warnings and errors, and keeps the broker from ending the
+// logger passes on warnings and errors, and keeps the broker from ending the
 // process: its own logger exits on a fatal error.
-type brokerLog struct {
+type logger struct {
 	fatal chan string
 	log   func(string)
 }
 
-func (l brokerLog) say(format string, args []any) {
+func (l logger) say(format string, args []any) {
 	if l.log != nil {
 		l.log("bus: " + fmt.Sprintf(format, args...))
 	}
 }
 
-func (l brokerLog) Fatalf(format string, args ...any) {
+func (l logger) Fatalf(format string, args ...any) {
 	select {
 	case l.fatal <- fmt.Sprintf(format, args...):
 	default:
 		l.say(format, args)
 	}
 }
-func (l brokerLog) Errorf(format string, args ...any) { l.say(format, args) }
-func (l brokerLog) Warnf(format string, args ...any)  { l.say(format, args) }
-func (brokerLog) Noticef(string, ...any)              {}
-func (brokerLog) Debugf(string, ...any)               {}
-func (brokerLog) Tracef(string, ...any)               {}
+func (l logger) Errorf(format string, args ...any) { l.say(format, args) }
+func (l logger) Warnf(format string, args ...any)  { l.say(format, args) }
+func (logger) Noticef(string, ...any)              {}
+func (logger) Debugf(string, ...any)               {}
+func (logger) Tracef(string, ...any)               {}

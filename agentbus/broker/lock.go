@@ -1,4 +1,4 @@
-package agentbus
+package broker
 
 import (
 	"errors"
