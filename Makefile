@@ -50,6 +50,11 @@ generate: ## the templates' Go code
 golden: ## rewrite the golden files after a wanted change; read the diff
 	$(GO) test ./dashboard ./forge -update
 	$(GO) test ./fleet ./app -run Page -update
+	$(GO) test . -run Nix -update
+
+.PHONY: vendor-hash
+vendor-hash: ## write nix/vendor-hash anew after a change of go.mod
+	@scripts/vendor-hash
 
 .PHONY: darwin
 darwin: ## vet and build the agent for macOS, which the tests don't run on
@@ -60,4 +65,5 @@ darwin: ## vet and build the agent for macOS, which the tests don't run on
 .PHONY: verify
 verify: generate darwin ## fail when generated files or formatting are stale
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	scripts/vendor-hash --check
 	git diff --exit-code

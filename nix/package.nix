@@ -1,0 +1,31 @@
+# Both programs of NixFleet. `program` is nixfleet (the server and the command line)
+# or nixfleet-agent.
+{ lib, buildGoModule, program, revision ? "dev", vendorHash }:
+buildGoModule {
+  pname = program;
+  version = lib.fileContents ./version;
+  src = lib.fileset.toSource {
+    root = ../.;
+    # What is not compiled does not change the program: an agent that is the same is
+    # not restarted by a change of a document.
+    fileset = lib.fileset.intersection (lib.fileset.gitTracked ../.) (lib.fileset.fileFilter
+      (file: ! file.hasExt "md" && ! file.hasExt "nix")
+      ../.);
+  };
+  inherit vendorHash;
+  subPackages = [ "cmd/${program}" ];
+  env.CGO_ENABLED = 0;
+  ldflags = [ "-s" "-w" ] ++ lib.optional (program == "nixfleet")
+    "-X github.com/nixfleet/nixfleet/app.Build=${revision}";
+  # The tests start Postgres, NATS, Nix and Chromium; `make test` runs them.
+  doCheck = false;
+  meta = {
+    description =
+      if program == "nixfleet"
+      then "Proves flake.lock updates, merges them, and brings them to hosts in waves"
+      else "Keeps a host at the commit that its fleet orders";
+    license = lib.licenses.asl20;
+    mainProgram = program;
+    platforms = lib.platforms.unix;
+  };
+}

@@ -1,0 +1,92 @@
+# The settings of `nixfleet serve`, by environment variable: the option of
+# services.nixfleet that sets it, its kind, and what it is for. A test compares
+# this table with the program's own settings, so none is missing.
+#
+# Kinds: text, path, number, flag, list (joined by commas), secret (a file that
+# systemd hands to the service as a credential; it never enters the Nix store).
+{
+  NIXFLEET_LISTEN = {
+    option = "listen";
+    kind = "text";
+    doc = "Address that the server listens on. Put a reverse proxy with TLS before it.";
+    example = "127.0.0.1:8080";
+  };
+  NIXFLEET_URL = {
+    option = "url";
+    kind = "text";
+    doc = "Public address of the server, for links, webhooks and agents.";
+    example = "https://fleet.example.com";
+  };
+  NIXFLEET_DATABASE_URL = {
+    option = "databaseUrl";
+    kind = "text";
+    doc = "Address of a Postgres database. Without it the server runs a private Postgres in its state directory. A password does not belong here: use a socket, or PGPASSFILE in `environment`.";
+    example = "postgres:///nixfleet?host=/run/postgresql";
+  };
+  NIXFLEET_NATS_URL = {
+    option = "natsUrl";
+    kind = "list";
+    doc = "Addresses of a NATS cluster. Without it the server runs NATS in its own process.";
+    example = [ "tls://nats1.example.com:4222" ];
+  };
+  NIXFLEET_NATS_LISTEN = {
+    option = "natsListen";
+    kind = "text";
+    doc = "Where the embedded NATS listens for agents.";
+    example = "0.0.0.0:4222";
+  };
+  NIXFLEET_GITHUB_API_URL = {
+    option = "github.apiUrl";
+    kind = "text";
+    doc = "GitHub's API; set it for GitHub Enterprise Server.";
+    example = "https://github.example.com/api/v3/";
+  };
+  NIXFLEET_GITHUB_WEB_URL = {
+    option = "github.webUrl";
+    kind = "text";
+    doc = "GitHub's pages; set it for GitHub Enterprise Server.";
+    example = "https://github.example.com/";
+  };
+  NIXFLEET_GITHUB_APP_ID = {
+    option = "github.appId";
+    kind = "number";
+    doc = "Id of the GitHub App. Without it the server begins with the set-up.";
+    example = 123456;
+  };
+  NIXFLEET_GITHUB_PRIVATE_KEY_FILE = {
+    option = "github.privateKeyFile";
+    kind = "secret";
+    doc = "File with the App's private key (PEM).";
+    example = "/run/secrets/nixfleet-app.pem";
+  };
+  NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE = {
+    option = "github.webhookSecretFile";
+    kind = "secret";
+    doc = "File with the webhook secret, one a line: two are live during a rotation.";
+    example = "/run/secrets/nixfleet-webhook";
+  };
+  NIXFLEET_SEAL_KEY_FILE = {
+    option = "sealKeyFile";
+    kind = "secret";
+    doc = "File with the key that seals the App's credentials in the database; replicas need the same. Without it one is made in the state directory.";
+    example = "/run/secrets/nixfleet-seal";
+  };
+  NIXFLEET_ADMIN_TOKEN_FILE = {
+    option = "adminTokenFile";
+    kind = "secret";
+    doc = "File with a token that signs in with the admin role.";
+    example = "/run/secrets/nixfleet-admin";
+  };
+  NIXFLEET_LOG_LEVEL = {
+    option = "logLevel";
+    kind = "text";
+    doc = "What the log shows: debug, info, warn or error.";
+    example = "info";
+  };
+  NIXFLEET_LOG_JSON = {
+    option = "logJson";
+    kind = "flag";
+    doc = "Log as JSON, one object a line.";
+    example = true;
+  };
+}
