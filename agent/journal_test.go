@@ -20,7 +20,7 @@ func TestJournalGoesOnAfterAWriteThatWasTakenBack(t *testing.T) {
 	if err := l.journal.file.Truncate(l.journal.size); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.begin("o1", agentbus.StepSwitching, ""); err != nil {
+	if err := l.begin("o1", agentbus.Answer{Step: agentbus.StepSwitching}); err != nil {
 		t.Fatal(err)
 	}
 	if err := l.journal.close(); err != nil {

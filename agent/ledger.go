@@ -49,17 +49,18 @@ func (l *ledger) accept(o agentbus.Order) error {
 		return l.append(entry{Passed: o.Gen}) // nothing to answer, and never asked for again
 	}
 	var entries []entry
-	reply := l.reply(o, 1, agentbus.StepReceived, nil)
+	said := agentbus.Answer{Step: agentbus.StepReceived}
 	if bad := checkOrder(o); bad != nil {
-		reply = l.reply(o, 1, agentbus.StepRefused, bad)
+		said = agentbus.Answer{Step: agentbus.StepRefused, Error: bad}
 	} else {
 		var note string
 		entries, note = l.displace(o)
 		switch o.Kind {
 		case agentbus.KindCancel, agentbus.KindNoop:
-			reply.Step, reply.Note, reply.Facts = agentbus.StepHealthy, note, l.facts()
+			said = agentbus.Answer{Step: agentbus.StepHealthy, Note: note}
 		}
 	}
+	reply := l.reply(o, 1, said)
 	entries = append(entries, entry{Order: &o}, entry{Answer: &reply})
 	if err := l.append(entries...); err != nil {
 		return err
@@ -85,8 +86,7 @@ func (l *ledger) displace(o agentbus.Order) (entries []entry, note string) {
 			note = "order " + w.Order.ID + " has begun to switch and runs to its end"
 			continue
 		}
-		a := l.reply(w.Order, w.Seq+1, step, nil)
-		a.Note = cause.Error() + ": " + o.ID
+		a := l.reply(w.Order, w.Seq+1, agentbus.Answer{Step: step, Note: cause.Error() + ": " + o.ID})
 		entries = append(entries, entry{Answer: &a})
 		note = "order " + w.Order.ID + " stopped"
 		if l.running == w.Order.ID {
@@ -119,39 +119,38 @@ func (l *ledger) refuse(o agentbus.Order, code, reason string) error {
 		return nil
 	}
 	o.Gen = min(o.Gen, math.MaxInt64) // more is no number that the server could take
-	a := l.reply(o, 1, agentbus.StepRefused, &agentbus.StepError{
+	a := l.reply(o, 1, agentbus.Answer{Step: agentbus.StepRefused, Error: &agentbus.StepError{
 		Step: agentbus.StepReceived, Code: code, Message: clip(reason, 500),
-	})
+	}})
 	return l.append(entry{Answer: &a})
 }
 
-// begin records that the order is about to take step. Steps already recorded are
-// not repeated. The error is why the order must not go on.
-func (l *ledger) begin(id string, step agentbus.Step, note string) error {
+// begin records that the order is about to take a step, with what the answer says
+// beside it. Steps already recorded are not repeated. The error is why the order
+// must not go on.
+func (l *ledger) begin(id string, said agentbus.Answer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w, ok := l.journal.rec.work(id)
 	if !ok {
 		return errSuperseded
 	}
-	if rank(step) <= rank(w.Step) {
+	if rank(said.Step) <= rank(w.Step) {
 		return nil
 	}
-	a := l.reply(w.Order, w.Seq+1, step, nil)
-	a.Note, a.Facts = clip(note, 500), nil
+	a := l.reply(w.Order, w.Seq+1, said)
 	return l.append(entry{Answer: &a})
 }
 
 // finish records the end of an order. An order that has ended stays as it ended.
-func (l *ledger) finish(id string, step agentbus.Step, note string, failure *agentbus.StepError) error {
+func (l *ledger) finish(id string, said agentbus.Answer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w, ok := l.journal.rec.work(id)
 	if !ok {
 		return nil
 	}
-	a := l.reply(w.Order, w.Seq+1, step, failure)
-	a.Note = clip(note, 500)
+	a := l.reply(w.Order, w.Seq+1, said)
 	return l.append(entry{Answer: &a})
 }
 
@@ -200,10 +199,12 @@ func (l *ledger) append(entries ...entry) error {
 	return nil
 }
 
-func (l *ledger) reply(o agentbus.Order, seq uint32, step agentbus.Step, failure *agentbus.StepError) agentbus.Answer {
-	a := l.stamp()
-	a.Order, a.Gen, a.Seq, a.Step, a.Error = o.ID, o.Gen, seq, step, failure
-	if step.Final() {
+// reply is the answer number seq to o: what is said, by whom and when.
+func (l *ledger) reply(o agentbus.Order, seq uint32, said agentbus.Answer) agentbus.Answer {
+	a, by := said, l.stamp()
+	a.V, a.At, a.BootID = by.V, by.At, by.BootID
+	a.Order, a.Gen, a.Seq, a.Note = o.ID, o.Gen, seq, clip(said.Note, 500)
+	if said.Step.Final() {
 		a.Facts = l.facts()
 	}
 	return a

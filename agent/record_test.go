@@ -69,12 +69,12 @@ func TestJournalSurvivesAnyHistory(t *testing.T) {
 			},
 			"step": func(t *rapid.T) {
 				id, step := anID(t), rapid.SampledFrom(steps).Draw(t, "step")
-				act(func() error { return l.begin(id, step, "") })
+				act(func() error { return l.begin(id, agentbus.Answer{Step: step}) })
 			},
 			"end": func(t *rapid.T) {
 				id := anID(t)
 				step := rapid.SampledFrom([]agentbus.Step{agentbus.StepHealthy, agentbus.StepFailed, agentbus.StepReverted}).Draw(t, "end")
-				act(func() error { return l.finish(id, step, "", nil) })
+				act(func() error { return l.finish(id, agentbus.Answer{Step: step}) })
 			},
 			"forgery": func(t *rapid.T) {
 				o := testOrder(0, agentbus.KindDeploy)

@@ -38,6 +38,7 @@ type task struct {
 	order agentbus.Order
 	begun bool // an earlier process had begun the switch
 	log   *orderLog
+	final agentbus.Answer // what the final answer is to carry, gathered on the way
 }
 
 // workOn carries out w to its end and records it. The error is one that the agent
@@ -59,7 +60,8 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	case err == nil:
 		log.printf("done: %s", or(note, "all is well"))
 		a.see(ctx)
-		return a.ledger.finish(w.Order.ID, agentbus.StepHealthy, note, nil)
+		t.final.Step, t.final.Note = agentbus.StepHealthy, note
+		return a.ledger.finish(w.Order.ID, t.final)
 	case ctx.Err() != nil:
 		log.printf("stopped: %v", context.Cause(ctx))
 		return nil // displaced, which is recorded, or to be taken up by the next process
@@ -69,7 +71,8 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 		log.printf("%s at %s: %v", end.end, end.step, end)
 		a.cfg.Log(fmt.Sprintf("order %s %s at %s: %v", w.Order.ID, end.end, end.step, end))
 		a.see(ctx)
-		return a.ledger.finish(w.Order.ID, end.end, "", end.wire())
+		t.final.Step, t.final.Error = end.end, end.wire()
+		return a.ledger.finish(w.Order.ID, t.final)
 	}
 	return fmt.Errorf("work on order %s: %w", w.Order.ID, err)
 }
@@ -102,8 +105,13 @@ func (t *task) carryOut(ctx context.Context) (note string, err error) {
 
 // begin records the next step, before anything of it is done.
 func (t *task) begin(step agentbus.Step, note string) error {
-	t.log.at(step)
-	return t.ledger.begin(t.order.ID, step, note)
+	return t.beginSaying(agentbus.Answer{Step: step, Note: note})
+}
+
+// beginSaying is begin with an answer that carries more than a note.
+func (t *task) beginSaying(said agentbus.Answer) error {
+	t.log.at(said.Step)
+	return t.ledger.begin(t.order.ID, said)
 }
 
 func (t *task) checkout() checkout {
