@@ -20,13 +20,12 @@ const callTimeout = 10 * time.Second
 
 // ControlOptions is how the server joins the bus.
 type ControlOptions struct {
-	Broker   nats.InProcessConnProvider // the embedded broker, or
-	URLs     []string                   // the addresses of one's own, whose configuration has [Keyring.ServerConfig]
-	TLS      *tls.Config                // for URLs; nil means what the URL's scheme says
-	Keys     *Keyring
-	Replicas int              // copies of bucket and streams in a cluster; 0 means 1
-	Now      func() time.Time // nil means the system clock
-	Log      func(string)     // warnings; nil for none
+	Broker nats.InProcessConnProvider // the embedded broker, or
+	URLs   []string                   // the addresses of one's own, whose configuration has [Keyring.ServerConfig]
+	TLS    *tls.Config                // for URLs; nil means what the URL's scheme says
+	Keys   *Keyring
+	Now    func() time.Time // nil means the system clock
+	Log    func(string)     // warnings; nil for none
 }
 
 // Control is the server's end of the bus. It is safe for concurrent use.
@@ -139,7 +138,10 @@ func atOnce(delay nats.ReconnectDelayHandler) nats.ReconnectDelayHandler {
 }
 
 func (c *Control) createStreams(ctx context.Context) error {
-	replicas := max(c.o.Replicas, 1)
+	replicas, err := c.copies(ctx)
+	if err != nil {
+		return err
+	}
 	// Answers and logs need not survive a power cut, because hosts repeat what is
 	// not confirmed; a sync for each would make them ten times slower.
 	persist := jetstream.AsyncPersistMode
@@ -167,6 +169,23 @@ func (c *Control) createStreams(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// copies is how many copies of bucket and streams there are, or are to be: three in
+// a cluster that has as many servers, else one. Those
+// there are stay: a start while one server of a cluster is down must not take two of
+// three copies away.
+func (c *Control) copies(ctx context.Context) (int, error) {
+	bucket, err := c.js.Stream(ctx, bucketStream)
+	switch {
+	case err == nil:
+		return bucket.CachedInfo().Config.Replicas, nil
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		return 0, fmt.Errorf("look for the bucket of orders: %w", err)
+	case len(c.nc.Servers()) >= 3:
+		return 3, nil
+	}
+	return 1, nil
 }
 
 func (c *Control) onReconnect(*nats.Conn) {

@@ -12,5 +12,9 @@ func TestMain(m *testing.M) {
 		runBrokerChild()
 		return
 	}
+	if os.Getenv(natsChildEnv) != "" {
+		runNATSChild()
+		return
+	}
 	goleak.VerifyTestMain(m)
 }

@@ -126,10 +126,10 @@ func Link(t testing.TB, cfg agentbus.HostConfig) *agentbus.HostLink {
 	return link
 }
 
-// Eventually waits until ok returns true and fails the test after 20 seconds.
+// Eventually waits until ok returns true and fails the test after a minute.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
