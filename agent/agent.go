@@ -53,6 +53,9 @@ func (a *Agent) Run(ctx context.Context) error {
 		return fmt.Errorf("run agent: another one works in this state directory: %w", err)
 	}
 	defer lock.Close()
+	if err := os.RemoveAll(statePath(a.cfg.StateDir, throwAwayDir)); err != nil {
+		return fmt.Errorf("run agent: %w", err)
+	}
 	if err := a.open(ctx); err != nil {
 		return fmt.Errorf("run agent: %w", err)
 	}

@@ -48,7 +48,7 @@ type exitError struct {
 
 func (e *exitError) Error() string {
 	msg := fmt.Sprintf("%s: %v", e.program, e.cause)
-	if line := lastLine(e.tail); line != "" {
+	if line := or(errorLine(e.tail), lastLine(e.tail)); line != "" {
 		msg += ": " + line
 	}
 	return msg

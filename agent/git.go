@@ -162,14 +162,26 @@ func (c checkout) observe(ctx context.Context, branch string) gitFacts {
 	return f
 }
 
+// errNoFile says that a commit has no such file.
+var errNoFile = errors.New("no such file")
+
 // lock is the flake.lock of commit; nil where the flake has none.
 func (c checkout) lock(ctx context.Context, commit string) ([]byte, error) {
-	size, err := c.run(ctx, gitTimeout, "cat-file", "-s", commit+":flake.lock")
+	data, err := c.blob(ctx, commit, "flake.lock")
+	if errors.Is(err, errNoFile) {
+		return nil, nil // a flake without inputs has no lock
+	}
+	return data, err
+}
+
+// blob is a file of commit.
+func (c checkout) blob(ctx context.Context, commit, file string) ([]byte, error) {
+	size, err := c.run(ctx, gitTimeout, "cat-file", "-s", commit+":"+file)
 	if err != nil {
-		return nil, nil //nolint:nilerr // a flake without inputs has no lock
+		return nil, fmt.Errorf("%s in commit %s: %w", file, commit, errNoFile)
 	}
 	if n, err := strconv.Atoi(size); err != nil || n >= stdoutBytes {
-		return nil, fmt.Errorf("flake.lock of %s is larger than %d bytes", commit, stdoutBytes)
+		return nil, fmt.Errorf("%s of %s is larger than %d bytes", file, commit, stdoutBytes)
 	}
-	return c.raw(ctx, gitTimeout, "cat-file", "blob", commit+":flake.lock")
+	return c.raw(ctx, gitTimeout, "cat-file", "blob", commit+":"+file)
 }

@@ -24,14 +24,14 @@ func validID(id string) bool { return idPattern.MatchString(id) }
 func checkOrder(o agentbus.Order) *agentbus.StepError {
 	switch o.Kind {
 	case agentbus.KindDeploy, agentbus.KindPull, agentbus.KindSwitch,
-		agentbus.KindRefresh, agentbus.KindCancel, agentbus.KindNoop:
+		agentbus.KindRefresh, agentbus.KindUpdateInputs, agentbus.KindCancel, agentbus.KindNoop:
 	default:
 		return refusal(agentbus.RefusedKind, "this agent (%s) does not know the order kind %q; update the agent", Version, clip(string(o.Kind), 40))
 	}
 	if o.Kind == agentbus.KindCancel || o.Kind == agentbus.KindNoop {
 		return nil
 	}
-	needsCommit := o.Kind == agentbus.KindDeploy || o.Kind == agentbus.KindPull
+	needsCommit := o.Kind == agentbus.KindDeploy || o.Kind == agentbus.KindPull || o.Kind == agentbus.KindUpdateInputs
 	switch {
 	case needsCommit && !commitPattern.MatchString(o.Commit), o.Commit != "" && !commitPattern.MatchString(o.Commit):
 		return refusal(agentbus.RefusedMalformed, "commit %q is not 40 hex digits", clip(o.Commit, 60))
@@ -46,7 +46,10 @@ func checkOrder(o agentbus.Order) *agentbus.StepError {
 			return refusal(agentbus.RefusedMalformed, "%v", err)
 		}
 	}
-	return nil
+	if bad := checkEvaluate(o); bad != nil {
+		return bad
+	}
+	return checkInputs(o)
 }
 
 func validBranch(b string) bool {

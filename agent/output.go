@@ -90,6 +90,19 @@ func lastLine(b []byte) string {
 	return ""
 }
 
+// errorLine is the last line of b that begins as Nix begins an error; after it come
+// hints, and the lines of a file that it is about.
+func errorLine(b []byte) string {
+	found := ""
+	for line := range strings.Lines(strings.ToValidUTF8(string(b), "\uFFFD")) {
+		line = strings.TrimSpace(line)
+		if rest, ok := strings.CutPrefix(line, "error: "); ok && rest != "" {
+			found = line
+		}
+	}
+	return clip(found, 300)
+}
+
 // clip shortens s to at most n bytes without cutting a character in two.
 func clip(s string, n int) string {
 	if len(s) <= n {

@@ -98,6 +98,8 @@ func (t *task) carryOut(ctx context.Context) (note string, err error) {
 		return t.switchCheckout(ctx)
 	case agentbus.KindRefresh:
 		return t.refresh(ctx)
+	case agentbus.KindUpdateInputs:
+		return t.updateInputs(ctx)
 	default: // the others are answered when they are accepted
 		return "", nil
 	}
@@ -155,6 +157,12 @@ func (t *task) fetch(ctx context.Context, c checkout) error {
 	if err := c.fetch(ctx, o); err != nil {
 		return failed(agentbus.StepFetching, "fetch_failed", err)
 	}
+	return t.onBranch(ctx, c)
+}
+
+// onBranch says why the order's commit is not on its branch as last fetched, or nil.
+func (t *task) onBranch(ctx context.Context, c checkout) error {
+	o := t.order
 	if !c.has(ctx, o.Commit) {
 		return failed(agentbus.StepFetching, "commit_not_found",
 			fmt.Errorf("branch %s was fetched, but commit %s is not on it; was it force-pushed away?", o.Branch, o.Commit))
@@ -216,6 +224,9 @@ func (t *task) expect(ctx context.Context, commit string) error {
 	if n.Expected.Commit == commit && n.Expected.Attr == attr {
 		return nil
 	}
+	if told, err := t.noteTold(commit, attr); told || err != nil {
+		return err
+	}
 	ref, err := flakeRef(t.checkout().dir, commit, attr)
 	var path string
 	if err == nil {
@@ -247,6 +258,9 @@ func (t *task) expectNote(ctx context.Context, commit string) (note string, err 
 	var bad *stepError
 	if errors.As(err, &bad) {
 		return "it does not evaluate: " + bad.Error(), nil
+	}
+	if err == nil && t.notes.get().Expected.Commit != commit {
+		return waitsForEvaluator, nil
 	}
 	return "", err
 }
@@ -280,7 +294,12 @@ func (t *task) refresh(ctx context.Context) (note string, err error) {
 	if err := t.noteCheckout(ctx, c); err != nil {
 		return "", err
 	}
-	more, err := t.expectNote(ctx, t.notes.get().Git.Checkout)
+	more, err := t.evaluateOthers(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	note = join(note, more)
+	more, err = t.expectNote(ctx, t.notes.get().Git.Checkout)
 	return join(note, more), err
 }
 

@@ -91,7 +91,7 @@ func (t *task) build(ctx context.Context, commit string) (string, error) {
 	}
 	n := t.notes.get()
 	attr := or(t.order.Attr, n.Attr)
-	t.log.printf("building %s", n.Expected.Path)
+	t.log.printf("building %s of commit %s", attr, commit)
 	ref, err := flakeRef(t.checkout().dir, commit, attr)
 	if err != nil {
 		return "", err

@@ -156,7 +156,7 @@ func (c *Control) createStreams(ctx context.Context) error {
 		RePublish:  &jetstream.RePublish{Source: bucketPrefix + "*", Destination: commandPrefix + "{{wildcard(1)}}"},
 	}, {
 		Name: answersStream, Subjects: []string{answerPrefix + "*"}, Replicas: replicas, PersistMode: persist,
-		MaxAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30, MaxMsgSize: maxAnswer, MaxMsgsPerSubject: 10_000,
+		MaxAge: 30 * 24 * time.Hour, MaxBytes: 1 << 30, MaxMsgSize: maxAnswer, MaxMsgsPerSubject: keptAnswers,
 		DenyDelete: true, DenyPurge: true, Duplicates: time.Second,
 	}, {
 		Name: logsStream, Subjects: []string{logPrefix + "*.*"}, Replicas: replicas, PersistMode: persist,

@@ -177,6 +177,8 @@ func (o Order) check() error {
 		return fmt.Errorf("order %s: it expires before it is issued", o.ID)
 	case o.Commit != "" && !isCommit(o.Commit):
 		return fmt.Errorf("order %s: commit %q is not 40 hex digits", o.ID, o.Commit)
+	case len(o.Evaluate) > MaxEvaluated:
+		return fmt.Errorf("order %s: it asks for %d evaluations, at most %d may be", o.ID, len(o.Evaluate), MaxEvaluated)
 	}
 	switch o.Kind {
 	case KindDeploy, KindPull, KindUpdateInputs:

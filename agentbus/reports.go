@@ -50,6 +50,10 @@ func (a Answer) check() error {
 		return fmt.Errorf("answer has the unknown step %q", a.Step)
 	case a.Error != nil && a.Error.Step != "" && !a.Error.Step.known():
 		return fmt.Errorf("answer has an error in the unknown step %q", a.Error.Step)
+	case len(a.Lock) > MaxLock:
+		return fmt.Errorf("answer has a lock of %d bytes, at most %d may be", len(a.Lock), MaxLock)
+	case len(a.Evaluated) > MaxEvaluated:
+		return fmt.Errorf("answer has %d evaluations, at most %d may be", len(a.Evaluated), MaxEvaluated)
 	case a.Facts != nil:
 		return a.Facts.check()
 	}
@@ -76,7 +80,7 @@ func (o Observation) check() error {
 // looksLikeHeartbeat is a cheap look before an expensive parse. It keeps out the
 // JetStream replies that one host can make arrive on another's subject.
 func looksLikeHeartbeat(data []byte) bool {
-	return len(data) <= maxAnswer && bytes.HasPrefix(data, []byte(`{"v":`))
+	return len(data) <= maxHeartbeat && bytes.HasPrefix(data, []byte(`{"v":`))
 }
 
 func parseHeartbeat(data []byte) (Heartbeat, error) {

@@ -24,16 +24,28 @@ const (
 	directGetPrefix = "$JS.API.DIRECT.GET." + bucketStream + "." + bucketPrefix
 )
 
-// Limits on what one message may be. An order is about 1 KiB, an answer at most
-// a log tail of 8 KiB plus facts, a log chunk 32 KiB before base64.
+// Limits on what one message may be. An order is about 1 KiB, or twenty where it
+// names attributes to evaluate; an answer at most a log tail of 8 KiB plus facts, or
+// a lock before base64; a log chunk 32 KiB before base64.
 const (
-	maxEnvelope = 64 << 10
-	maxAnswer   = 64 << 10
-	maxLogText  = 32 << 10
+	maxEnvelope  = 64 << 10
+	maxAnswer    = 240 << 10
+	maxHeartbeat = 64 << 10
+	maxLogText   = 32 << 10
 
 	// MaxPayload is what a broker lets one message have.
 	MaxPayload = 256 << 10
 )
+
+// Limits on what an answer may carry.
+const (
+	MaxLock      = 120 << 10 // bytes of [Answer].Lock: a lock of 300 KB, packed, is about 90
+	MaxEvaluated = 100       // attributes of [Order].Evaluate, and of [Answer].Evaluated
+)
+
+// keptAnswers is how many answers of one host the stream holds. All that one host may
+// fill with them is less than the stream, so that it pushes nobody else's out.
+const keptAnswers = 4000
 
 var (
 	hostName  = regexp.MustCompile(`^[a-z0-9-]{1,63}$`)
