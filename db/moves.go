@@ -155,7 +155,7 @@ func storeProgress(ctx context.Context, tx pgx.Tx, s saving) (changed bool, err 
 		if err := updateProgress(ctx, tx, s.claim.Rollout.ID, before, moved); err != nil {
 			return false, err
 		}
-		if err := endOrders(ctx, tx, moved, s.now); err != nil {
+		if err := endOrders(ctx, tx, before, moved, s.now); err != nil {
 			return false, err
 		}
 	}
@@ -271,13 +271,18 @@ func assignOrders(ctx context.Context, tx pgx.Tx, s saving, issued []fleet.Order
 	return err
 }
 
-// endOrders ends the orders of hosts that the move ended: what an expired or
-// cancelled host still says is kept and moves nothing.
-func endOrders(ctx context.Context, tx pgx.Tx, hosts []fleet.HostProgress, now time.Time) error {
+// endOrders ends the orders of hosts that the move ended, or that no longer hold
+// theirs: what an expired or cancelled host still says is kept and moves nothing.
+func endOrders(ctx context.Context, tx pgx.Tx, before map[string]fleet.HostProgress, hosts []fleet.HostProgress, now time.Time) error {
 	var ids, states []string
 	for _, h := range hosts {
-		if h.State.Terminal() && h.Order != "" {
-			ids, states = append(ids, h.Order), append(states, string(h.State))
+		held := before[h.Host].Order
+		switch {
+		case held == "":
+		case h.State.Terminal():
+			ids, states = append(ids, held), append(states, string(h.State))
+		case h.Order == "":
+			ids, states = append(ids, held), append(states, string(fleet.HostCancelled))
 		}
 	}
 	if len(ids) == 0 {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,6 +17,7 @@ type story struct {
 	facts RolloutFacts
 	now   time.Time
 	last  Move
+	given int // orders so far
 }
 
 func newStory(t *testing.T, hosts []Host, change func(*DeployPolicy)) *story {
@@ -40,12 +42,19 @@ func newStory(t *testing.T, hosts []Host, change func(*DeployPolicy)) *story {
 func (s *story) look() Move {
 	s.t.Helper()
 	s.last = Advance(s.facts, s.now)
-	s.facts.Rollout.State, s.facts.Rollout.Hosts = s.last.State, s.last.Hosts
+	s.facts.Rollout.State, s.facts.Rollout.Hosts = s.last.State, slices.Clone(s.last.Hosts)
+	for i := range s.facts.Rollout.Hosts { // what the database does
+		p := &s.facts.Rollout.Hosts[i]
+		if slices.Contains(s.last.Orders, p.Host) || slices.Contains(s.last.Reboots, p.Host) {
+			p.Order = fmt.Sprintf("order %d", s.given)
+			s.given++
+		}
+	}
 	if s.last.Again.Equal(s.now.Add(againNext)) {
 		return s.last // asks for another look itself
 	}
 	again := Advance(s.facts, s.now)
-	if again.State != s.last.State || len(again.Orders) > 0 || len(again.Cancel) > 0 || !slices.Equal(again.Hosts, s.last.Hosts) {
+	if again.State != s.last.State || len(again.Orders)+len(again.Reboots)+len(again.Cancel) > 0 || !slices.Equal(again.Hosts, s.facts.Rollout.Hosts) {
 		s.t.Fatalf("a second look changed something: %+v then %+v", s.last, again)
 	}
 	return s.last
@@ -96,6 +105,14 @@ func (s *story) host(name string, want HostState) {
 	}
 }
 
+// takenBack expects the last look to have taken back the orders of these hosts.
+func (s *story) takenBack(hosts ...string) {
+	s.t.Helper()
+	if diff := cmp.Diff(hosts, s.last.Cancel); diff != "" {
+		s.t.Errorf("%s: taken back (-want +got):\n%s", s.now.Format(time.TimeOnly), diff)
+	}
+}
+
 func TestARolloutOfNineHosts(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, enrolled(9, noon), nil)
@@ -137,7 +154,7 @@ func TestTheFirstFailureSpendsABudgetOfOne(t *testing.T) {
 		s.says(HostSaysFailed, "h1")
 		s.orders("")
 		s.is(RolloutHalted, "Halted at 0/9 hosts, 1 failed.")
-		if want := "1 host failed, and the policy halts at 1 (max_failures)."; s.last.Reason != want {
+		if want := "1 host failed, and the policy stops at 1 (max_failures)."; s.last.Reason != want {
 			t.Errorf("reason %q, expected %q", s.last.Reason, want)
 		}
 		s.says(HostSaysHealthy, "h2") // was under way, and finishes
@@ -166,30 +183,20 @@ func TestARolloutWithNothingLeftToHaltFails(t *testing.T) {
 	s.is(RolloutFailed, "Failed: deployed 0/1 hosts, 1 failed.")
 }
 
-func TestOnFailureOtherThanHaltIsSaidNotToBeDone(t *testing.T) {
-	t.Parallel()
-	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.OnFailure = "rollback" })
-	s.orders("h1 h2")
-	s.says(HostSaysFailed, "h1")
-	s.look()
-	if s.last.State != RolloutHalted || !strings.Contains(s.last.Reason, "on_failure: rollback is not done by this version yet") {
-		t.Errorf("%s: %s", s.last.State, s.last.Reason)
-	}
-}
-
 func TestOfflineHostsCatchUp(t *testing.T) {
 	t.Parallel()
 	hosts := enrolled(4, noon)
 	hosts[0].LastSeen = noon.Add(-time.Hour)
 	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves[0].Soak = 0 })
-	s.orders("h1 h2") // h1 finds its order on return, and takes no place
+	s.orders("h2") // h1 takes no place
 	s.host("h1", HostOffline)
 	s.says(HostSaysHealthy, "h2")
 	s.orders("h3") // h1 does not keep its wave waiting
-	s.says(HostSaysReceived, "h1")
+	s.passes(0)
+	s.orders("") // h1 is back, and there is no place
+	s.host("h1", HostOffline)
 	s.says(HostSaysHealthy, "h3")
-	s.orders("") // h1 is back and takes the only place
-	s.host("h1", HostReceived)
+	s.orders("h1") // before those that follow
 	s.says(HostSaysHealthy, "h1")
 	s.orders("h4")
 	s.says(HostSaysHealthy, "h4")
@@ -202,15 +209,17 @@ func TestARolloutEndsWithoutThoseWhoStayAway(t *testing.T) {
 	hosts := enrolled(3, noon)
 	hosts[2].LastSeen = time.Time{}
 	s := newStory(t, hosts, func(p *DeployPolicy) { p.Waves = nil })
-	s.orders("h1 h2 h3")
+	s.orders("h1 h2")
 	s.says(HostSaysHealthy, "h1", "h2")
 	s.orders("")
 	s.is(RolloutSucceeded, "Deployed 2/3 hosts, 1 will catch up.")
+	s.passes(time.Hour, "h3")
+	s.orders("")
 	if want := noon.Add(catchUpWithin); !s.last.Again.Equal(want) {
-		t.Errorf("looks again at %s, expected %s, when the order lapses", s.last.Again, want)
+		t.Errorf("looks again at %s, expected %s, when nobody waits for it any more", s.last.Again, want)
 	}
-	s.says(HostSaysVerifying, "h3")
-	s.look()
+	s.passes(time.Hour)
+	s.orders("h3")
 	s.says(HostSaysHealthy, "h3")
 	s.look()
 	s.is(RolloutSucceeded, "Deployed 3/3 hosts.")
@@ -221,15 +230,12 @@ func TestOrdersForThoseWhoNeverReturnLapse(t *testing.T) {
 	hosts := enrolled(2, noon)
 	hosts[1].LastSeen = time.Time{}
 	s := newStory(t, hosts, func(p *DeployPolicy) { p.Waves = nil })
-	s.orders("h1 h2")
+	s.orders("h1")
 	s.says(HostSaysHealthy, "h1")
 	s.look()
 	s.passes(catchUpWithin, "h2")
 	s.look()
 	s.host("h2", HostCancelled)
-	if diff := cmp.Diff([]string{"h2"}, s.last.Cancel); diff != "" {
-		t.Errorf("taken back (-want +got):\n%s", diff)
-	}
 	s.is(RolloutSucceeded, "Deployed 1/2 hosts, 1 skipped.")
 }
 
@@ -252,8 +258,13 @@ func TestAHostThatVanishesBeforeItTookItsOrder(t *testing.T) {
 	s.passes(OnlineWithin, "h1")
 	s.orders("")
 	s.passes(time.Second, "h1")
-	s.orders("h2") // the place is free; the order of h1 stays in the bucket
+	s.orders("h2") // the place is free
 	s.host("h1", HostOffline)
+	s.takenBack("h1") // it must not begin by itself on its return
+	s.passes(0)
+	s.orders("")
+	s.says(HostSaysHealthy, "h2")
+	s.orders("h1")
 }
 
 func TestAHostThatVanishesAtWorkFailsOnlyWhenItsTimeIsUp(t *testing.T) {
@@ -275,9 +286,7 @@ func TestAHostThatVanishesAtWorkFailsOnlyWhenItsTimeIsUp(t *testing.T) {
 	if f := s.last.Hosts[0].Failure; f == nil || f.Code != "expired" || f.Step != "switching" {
 		t.Errorf("failure %+v", f)
 	}
-	if diff := cmp.Diff([]string{"h1"}, s.last.Cancel); diff != "" {
-		t.Errorf("taken back (-want +got):\n%s", diff)
-	}
+	s.takenBack("h1")
 }
 
 // A server that was away has heard nobody. It must not take the fleet for offline,
@@ -299,11 +308,11 @@ func TestSilenceAfterARestartIsNoAnswer(t *testing.T) {
 			s.orders("h1") // others may still call in
 			s.host("h2", HostWaiting)
 			s.passes(OnlineWithin+time.Second, "h2", "h3", "h4")
-			s.orders("h2")
+			s.orders("")
 			s.host("h2", HostOffline)
 			continue
 		}
-		s.orders("h1 h2")
+		s.orders("h1")
 		s.host("h2", HostOffline)
 	}
 }
@@ -325,16 +334,16 @@ func TestAbortedRolloutsTakeBackWhatNobodyTookUp(t *testing.T) {
 	hosts := enrolled(4, noon)
 	hosts[1].LastSeen = time.Time{}
 	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 1; p.Waves = nil })
-	s.orders("h1 h2")
+	s.orders("h1")
 	s.says(HostSaysBuilding, "h1")
+	s.says(HostPutOff, "h3")
+	s.facts.Rollout.Hosts[2].Order = "an order"
 	s.facts.Rollout.State = RolloutAborted
 	s.orders("")
 	s.host("h1", HostBuilding) // finishes
 	s.host("h2", HostCancelled)
 	s.host("h3", HostCancelled)
-	if diff := cmp.Diff([]string{"h2"}, s.last.Cancel); diff != "" {
-		t.Errorf("taken back (-want +got):\n%s", diff)
-	}
+	s.takenBack("h3")
 	s.says(HostSaysHealthy, "h1")
 	s.look()
 	s.is(RolloutAborted, "Aborted at 1/4 hosts, 3 skipped.")
@@ -410,7 +419,7 @@ func TestEmptyWavesAndWavesOfTheAbsentDoNotSoak(t *testing.T) {
 	hosts := enrolled(4, noon)
 	hosts[0].LastSeen, hosts[1].LastSeen = time.Time{}, time.Time{}
 	s := newStory(t, hosts, nil)
-	s.orders("h1 h2 h3 h4")
+	s.orders("h3 h4")
 	s.host("h1", HostOffline)
 	s.host("h4", HostOrdered)
 }
@@ -420,13 +429,15 @@ func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
 	hosts := enrolled(4, noon)
 	hosts[0].LastSeen = time.Time{}
 	s := newStory(t, hosts, func(p *DeployPolicy) { p.MaxParallel = 2 })
-	s.orders("h1 h2")
+	s.orders("h2")
 	s.says(HostSaysHealthy, "h2")
 	s.look()
 	s.passes(10*time.Minute, "h1")
 	s.orders("h3 h4")
-	s.says(HostSaysReceived, "h1")
-	s.says(HostSaysHealthy, "h3", "h4")
+	s.says(HostSaysHealthy, "h3")
+	s.passes(0)
+	s.orders("h1")
+	s.says(HostSaysHealthy, "h4")
 	s.orders("")
 	s.says(HostSaysHealthy, "h1")
 	s.orders("")
@@ -435,7 +446,7 @@ func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
 
 func TestARolloutWithoutHostsYetIsJustPlanned(t *testing.T) {
 	t.Parallel()
-	if got := headline(Rollout{State: RolloutPlanned}); got != "Planned." {
+	if got := headline(Rollout{State: RolloutPlanned}, nil); got != "Planned." {
 		t.Errorf("it says %q", got)
 	}
 }

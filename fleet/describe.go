@@ -16,7 +16,7 @@ func Describe(o *Overview, expectedAgent string) {
 		}
 	}
 	for i := range o.Rollouts {
-		o.Rollouts[i].Headline = headline(o.Rollouts[i])
+		o.Rollouts[i].Headline = headline(o.Rollouts[i], restoring(o.Rollouts, o.Rollouts[i].ID))
 	}
 	places := progressByHost(o.Rollouts)
 	for i := range o.Hosts {
@@ -32,6 +32,17 @@ func Describe(o *Overview, expectedAgent string) {
 			Pending:       pending[v.Host.RepoID],
 		}, o.At)
 	}
+}
+
+// restoring is the newest of the rollouts that restores the one named; nil: none.
+func restoring(rollouts []Rollout, id string) *Rollout {
+	var newest *Rollout
+	for i, r := range rollouts {
+		if r.Kind == RolloutRestore && r.Restores == id && (newest == nil || r.ID > newest.ID) {
+			newest = &rollouts[i]
+		}
+	}
+	return newest
 }
 
 type place struct {

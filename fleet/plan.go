@@ -57,10 +57,18 @@ func MakePlan(p DeployPolicy, hosts []Host) (Plan, []HostProgress, error) {
 		Timeouts:    p.Timeouts,
 		Health:      slices.Clone(p.Health),
 		Windows:     slices.Clone(p.Windows),
+
+		Reboot:        cmp.Or(p.Reboot, "never"),
+		RebootWindows: slices.Clone(p.RebootWindows),
+		Unreachable:   cmp.Or(p.Unreachable, "keep"),
+		Anchors:       slices.Clone(p.Anchors),
+		Settle:        p.Settle,
 	}
-	for i, w := range p.Windows {
-		if err := w.Validate(); err != nil {
-			return Plan{}, nil, fmt.Errorf("plan rollout: deploy.windows[%d].%w", i, err)
+	for key, windows := range map[string][]Freeze{"windows": p.Windows, "reboot_windows": p.RebootWindows} {
+		for i, w := range windows {
+			if err := w.Validate(); err != nil {
+				return Plan{}, nil, fmt.Errorf("plan rollout: deploy.%s[%d].%w", key, i, err)
+			}
 		}
 	}
 	free, err := participants(cmp.Or(p.Hosts, "all"), hosts)

@@ -1,8 +1,11 @@
 package fleet
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
-// Progress counts a rollout's hosts: done runs the commit, failed did not get
+// Progress counts a rollout's hosts: done runs what it is to run, failed did not get
 // there (or rolled itself back), skipped is passed over for now or for good.
 func Progress(r Rollout) (done, failed, skipped, total int) {
 	for _, p := range r.Hosts {
@@ -19,8 +22,28 @@ func Progress(r Rollout) (done, failed, skipped, total int) {
 	return done, failed, skipped, len(r.Hosts)
 }
 
-// headline is a rollout in one sentence.
-func headline(r Rollout) string {
+// kindWords are how headlines speak of a rollout of one kind.
+type kindWords struct {
+	planned, doing, done string // Planned, Deploying, Deployed
+	before               string // before Paused, Failed and the like; with a space
+	nothing              string // what a success of no hosts is
+}
+
+func wordsOf(k RolloutKind) kindWords {
+	switch k {
+	case RolloutBackward:
+		return kindWords{"Planned", "Taking back", "Took back", "", "Nothing to take back: no host takes part."}
+	case RolloutRestore:
+		return kindWords{"Rollback planned", "Rolling back", "Rolled back", "Rollback ", "Nothing to roll back: no host takes part."}
+	case RolloutDeploy:
+	}
+	return kindWords{"Planned", "Deploying", "Deployed", "", "Nothing to deploy: no host takes part."}
+}
+
+// headline is a rollout in one sentence. The rollout that restores it tells how far
+// a rollback is.
+func headline(r Rollout, restoring *Rollout) string {
+	words := wordsOf(r.Kind)
 	done, failed, skipped, total := Progress(r)
 	of := fmt.Sprintf("%d/%d hosts", done, total)
 	tail := ""
@@ -33,38 +56,76 @@ func headline(r Rollout) string {
 	switch r.State {
 	case RolloutPlanned:
 		if total == 0 {
-			return "Planned."
+			return words.planned + "."
 		}
-		return fmt.Sprintf("Planned for %s.", count(total, "host"))
+		return fmt.Sprintf("%s for %s.", words.planned, count(total, "host"))
 	case RolloutRunning:
 		if tail != "" {
-			return "Deploying " + of + "… (" + tail[2:] + ")"
+			return words.doing + " " + of + "… (" + tail[2:] + ")"
 		}
-		return "Deploying " + of + "…"
+		return words.doing + " " + of + "…"
 	case RolloutSucceeded:
-		if total == 0 {
-			return "Nothing to deploy: no host takes part."
-		}
-		if n := catchingUp(r); n > 0 {
-			return fmt.Sprintf("Deployed %s, %d will catch up%s.", of, n, failedTail(failed))
-		}
-		return "Deployed " + of + tail + "."
+		return succeeded(r, words, of, tail)
 	case RolloutPaused:
-		return "Paused at " + of + tail + "."
+		return words.stop("paused") + " at " + of + tail + "."
 	case RolloutHalted:
-		return "Halted at " + of + tail + "."
-	case RolloutRollingBack:
-		return "Rolling back…"
-	case RolloutRolledBack:
-		return "Rolled back."
+		return words.stop("halted") + " at " + of + tail + "."
+	case RolloutRollingBack, RolloutRolledBack:
+		return rollback(r, restoring)
 	case RolloutFailed:
-		return "Failed: deployed " + of + tail + "."
+		if r.Kind == RolloutRestore {
+			return "Rollback failed: " + of + " went back" + tail + "."
+		}
+		if restoring != nil && restoring.State.Terminal() && restoring.State != RolloutSucceeded {
+			tail += ", and the rollback " + string(restoring.State)
+		}
+		return "Failed: " + lower(words.done) + " " + of + tail + "."
 	case RolloutAborted:
-		return "Aborted at " + of + tail + "."
+		return words.stop("aborted") + " at " + of + tail + "."
 	case RolloutSuperseded:
 		return "Superseded by a newer rollout at " + of + "."
 	}
 	return of + tail
+}
+
+// stop is a word for a rollout that stands still, as the beginning of a sentence.
+func (w kindWords) stop(word string) string {
+	if w.before == "" {
+		return string(word[0]-'a'+'A') + word[1:]
+	}
+	return w.before + word
+}
+
+func lower(word string) string { return string(word[0]-'A'+'a') + word[1:] }
+
+func succeeded(r Rollout, words kindWords, of, tail string) string {
+	_, failed, _, total := Progress(r)
+	if total == 0 {
+		return words.nothing
+	}
+	if n := catchingUp(r); n > 0 {
+		return fmt.Sprintf("%s %s, %d will catch up%s.", words.done, of, n, failedTail(failed))
+	}
+	return words.done + " " + of + tail + "."
+}
+
+// rollback is the headline of a rollout that is undone.
+func rollback(r Rollout, restoring *Rollout) string {
+	if restoring != nil {
+		as := *restoring
+		as.Kind, as.State = RolloutRestore, RolloutRunning
+		if r.State == RolloutRolledBack {
+			as.State = RolloutSucceeded
+		}
+		return headline(as, nil)
+	}
+	if r.State == RolloutRolledBack {
+		return "Rolled back: no host had to."
+	}
+	if n := slices.DeleteFunc(slices.Clone(r.Hosts), func(p HostProgress) bool { return !p.State.UnderWay() }); len(n) > 0 {
+		return fmt.Sprintf("Rolling back… (%s still under way)", count(len(n), "host"))
+	}
+	return "Rolling back…"
 }
 
 func failedTail(failed int) string {

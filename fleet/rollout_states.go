@@ -24,9 +24,10 @@ var rolloutStates = []RolloutState{
 	RolloutRollingBack, RolloutRolledBack, RolloutFailed, RolloutAborted, RolloutSuperseded,
 }
 
-// rolloutTable: a rollout that has begun is never overtaken while it works; the
-// newer one waits. A halted one gives way, because the newer commit is usually
-// the repair. Resuming does not lift a halt: the budget would still be spent.
+// rolloutTable: a rollout that works is overtaken only between two waves, see
+// [Advance]; until then the newer one waits. A halted one gives way, because the
+// newer commit is usually the repair. Resuming does not lift a halt: the budget
+// would still be spent.
 var rolloutTable = table[RolloutState, RolloutEvent]{
 	RolloutPlanned: {
 		RolloutStart:     RolloutRunning,
@@ -35,20 +36,22 @@ var rolloutTable = table[RolloutState, RolloutEvent]{
 		RolloutOvertaken: RolloutSuperseded,
 	},
 	RolloutRunning: {
-		RolloutFinish:   RolloutSucceeded,
-		RolloutGiveUp:   RolloutFailed,
-		RolloutSpent:    RolloutHalted,
-		RolloutPause:    RolloutPaused,
-		RolloutAbort:    RolloutAborted,
-		RolloutRollBack: RolloutRollingBack,
+		RolloutFinish:    RolloutSucceeded,
+		RolloutGiveUp:    RolloutFailed,
+		RolloutSpent:     RolloutHalted,
+		RolloutPause:     RolloutPaused,
+		RolloutAbort:     RolloutAborted,
+		RolloutOvertaken: RolloutSuperseded,
+		RolloutRollBack:  RolloutRollingBack,
 	},
 	RolloutPaused: {
-		RolloutFinish:   RolloutSucceeded,
-		RolloutGiveUp:   RolloutFailed,
-		RolloutSpent:    RolloutHalted,
-		RolloutResume:   RolloutRunning,
-		RolloutAbort:    RolloutAborted,
-		RolloutRollBack: RolloutRollingBack,
+		RolloutFinish:    RolloutSucceeded,
+		RolloutGiveUp:    RolloutFailed,
+		RolloutSpent:     RolloutHalted,
+		RolloutResume:    RolloutRunning,
+		RolloutAbort:     RolloutAborted,
+		RolloutOvertaken: RolloutSuperseded,
+		RolloutRollBack:  RolloutRollingBack,
 	},
 	RolloutHalted: {
 		RolloutAbort:     RolloutAborted,

@@ -191,8 +191,8 @@ func TestHaltedRolloutsGiveWayAndDoNotResume(t *testing.T) {
 	if got := NextRolloutState(RolloutHalted, RolloutOvertaken); got != RolloutSuperseded {
 		t.Errorf("halted, overtaken, is %s", got)
 	}
-	if got := NextRolloutState(RolloutRunning, RolloutOvertaken); got != RolloutRunning {
-		t.Errorf("running, overtaken, is %s", got)
+	if got := NextRolloutState(RolloutRollingBack, RolloutOvertaken); got != RolloutRollingBack {
+		t.Errorf("rolling back, overtaken, is %s", got)
 	}
 }
 
