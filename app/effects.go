@@ -10,11 +10,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Orders go out in batches of at most ordersAtOnce; of what waits on GitHub,
+// Orders go out in batches of at most ordersAtOnce, about a second's work of the
+// bus; of what waits on GitHub,
 // githubAtOnce are claimed and under way together, so that none outlives its
 // lease in a queue of our own.
 const (
-	ordersAtOnce = 256
+	ordersAtOnce = 4096
 	githubAtOnce = 16
 )
 
@@ -51,20 +52,24 @@ func (a *App) sendBatch(ctx context.Context, sends []db.Effect) error {
 	if len(sends) == 0 {
 		return nil
 	}
-	hosts := make([]string, 0, len(sends))
+	hosts, attempt := make([]string, 0, len(sends)), 0
 	for _, e := range sends {
 		about, err := subject(e)
 		if err != nil {
 			return a.settle(ctx, e, err)
 		}
-		hosts = append(hosts, about.Host)
+		hosts, attempt = append(hosts, about.Host), max(attempt, e.Attempt)
 	}
 	err := a.send(ctx, hosts...)
-	var errs []error
-	for _, e := range sends {
-		errs = append(errs, a.settle(ctx, e, err))
+	switch {
+	case ctx.Err() != nil:
+		return nil // the lease runs out and another worker takes them up
+	case err == nil:
+		return a.db.FinishEffects(ctx, sends)
 	}
-	return errors.Join(errs...)
+	again := a.cfg.Now().Add(backoff(attempt))
+	a.log.Warn().Err(err).Int("hosts", len(hosts)).Int("attempt", attempt).Time("again", again).Msg("orders not sent; it is tried again")
+	return a.db.RetryEffects(ctx, sends, again, err.Error())
 }
 
 // settle ends an effect that was carried out and puts off one that was not.

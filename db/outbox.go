@@ -157,6 +157,46 @@ func (d *DB) FinishEffect(ctx context.Context, e Effect) error {
 	return nil
 }
 
+// FinishEffects is [DB.FinishEffect] for many, in two statements however many they
+// are. Those that another worker has by now are left to it.
+func (d *DB) FinishEffects(ctx context.Context, effects []Effect) error {
+	a := manyEffects(effects)
+	for _, sql := range []string{
+		`delete from outbox o using done d where o.key = d.key and o.fence = d.fence and o.wake = d.wake`,
+		`update outbox o set lease_until = null, attempt = 0, error = '' from done d
+			where o.key = d.key and o.fence = d.fence and o.wake <> d.wake and o.lease_until is not null`,
+	} {
+		if _, err := d.pool.Exec(ctx, manyDone+sql, a); err != nil {
+			return fmt.Errorf("finish %d effects: %w", len(effects), err)
+		}
+	}
+	return nil
+}
+
+// RetryEffects is [DB.RetryEffect] for many that failed together.
+func (d *DB) RetryEffects(ctx context.Context, effects []Effect, at time.Time, reason string) error {
+	a := manyEffects(effects)
+	a["at"], a["reason"] = at, clip(reason)
+	_, err := d.pool.Exec(ctx, manyDone+`
+		update outbox o set due_at = @at, lease_until = null, error = @reason from done d
+		where o.key = d.key and o.fence = d.fence and o.lease_until is not null`, a)
+	if err != nil {
+		return fmt.Errorf("put off %d effects: %w", len(effects), err)
+	}
+	return nil
+}
+
+// manyDone is the effects of manyEffects as a table.
+const manyDone = `with done as (select * from unnest(@keys::text[], @fences::bigint[], @wakes::bigint[]) e (key, fence, wake)) `
+
+func manyEffects(effects []Effect) args {
+	keys, fences, wakes := make([]string, len(effects)), make([]int64, len(effects)), make([]int64, len(effects))
+	for i, e := range effects {
+		keys[i], fences[i], wakes[i] = e.Key, e.fence, e.wake
+	}
+	return args{"keys": keys, "fences": fences, "wakes": wakes}
+}
+
 // RetryEffect puts off an effect that was not carried out, with the reason. If it
 // was asked for again meanwhile, it keeps to its time all the same: the reason to
 // wait is outside.

@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -112,5 +113,54 @@ func TestEffectThatFailedWaits(t *testing.T) {
 	w.after(time.Second)
 	if e := w.claimEffect("comment:1"); e.Attempt != 2 {
 		t.Errorf("attempt %d, want 2", e.Attempt)
+	}
+}
+
+func TestManyEffectsEndLikeOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2", "web3")
+	issue := func(host, id string) {
+		t.Helper()
+		_, err := w.d.IssueOrders(t.Context(), []fleet.Order{w.order(id, host, "", "ccc")}, w.now)
+		must(t, err)
+	}
+	for i, host := range []string{"web1", "web2", "web3"} {
+		issue(host, fmt.Sprintf("O%d", i+1))
+	}
+	claim := func() map[string]db.Effect {
+		t.Helper()
+		claimed, err := w.d.ClaimEffects(t.Context(), w.now, lease, 10, "send")
+		must(t, err)
+		by := map[string]db.Effect{}
+		for _, e := range claimed {
+			by[e.Key] = e
+		}
+		return by
+	}
+	first := claim()
+	issue("web2", "O4") // asked for again meanwhile
+	w.after(lease)
+	var another []db.Effect
+	for _, e := range claim() {
+		if e.Key == "send:web3" {
+			another = append(another, e)
+		}
+	}
+	must(t, w.d.FinishEffects(t.Context(), []db.Effect{first["send:web1"], first["send:web2"], first["send:web3"]}))
+	equal(t, "nothing is another's to end", w.count(`select count(*) from outbox where kind = 'send'`), 3)
+
+	w.after(lease)
+	second := claim()
+	issue("web2", "O5")
+	must(t, w.d.FinishEffects(t.Context(), append(another, second["send:web1"], second["send:web2"])))
+	equal(t, "what is left", w.count(`select count(*) from outbox where kind = 'send'`), 2)
+	must(t, w.d.RetryEffects(t.Context(), []db.Effect{second["send:web3"], another[0]}, w.now.Add(time.Minute), "no bus"))
+	if again := claim(); len(again) != 1 || again["send:web2"].Attempt != 1 {
+		t.Errorf("due at once: %v, want web2 alone, anew", again)
+	}
+	w.after(time.Minute)
+	if again := claim(); again["send:web3"].Attempt != 4 {
+		t.Errorf("after its pause: %v, want web3's fourth attempt", again)
 	}
 }
