@@ -198,6 +198,7 @@ func (a *App) everyLoop() []*loop {
 		newLoop("rollouts", a.log, a.workRollouts),
 		newLoop("effects", a.log, a.workEffects),
 		newLoop("orders", a.log, a.workOrders),
+		newLoop("overdue", a.log, a.workOverdue),
 	}
 }
 

@@ -18,10 +18,10 @@ import (
 // recorded.
 const answersCursor = "answers"
 
-// send puts the newest order of each host on the bus. Sending one twice is
-// harmless: its generation makes the second a repetition.
+// send puts the order that each host is to read next on the bus. Sending one twice
+// is harmless: its generation makes the second a repetition.
 func (a *App) send(ctx context.Context, hosts ...string) error {
-	rows, err := a.db.OrdersToSend(ctx, hosts)
+	rows, err := a.db.OrdersToSend(ctx, hosts, a.cfg.Now())
 	if err != nil {
 		return err
 	}
@@ -55,13 +55,13 @@ func (a *App) repairBus(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the bus: %w", err)
 	}
-	newest, err := a.db.NewestOrders(ctx)
+	wanted, err := a.db.Deliverables(ctx, a.cfg.Now())
 	if err != nil {
 		return err
 	}
 	var behind []string
-	for _, o := range newest {
-		if held[o.Host] < o.Gen && o.ExpiresAt.After(a.cfg.Now()) {
+	for _, o := range wanted {
+		if held[o.Host] < o.Gen {
 			behind = append(behind, o.Host)
 		}
 	}
@@ -105,7 +105,7 @@ func answerRow(r agentbus.Received, now time.Time) (db.AnswerRow, error) {
 	}
 	row := db.AnswerRow{
 		StreamSeq: r.Seq, Host: r.Host, Order: r.Answer.Order, Gen: r.Answer.Gen, Seq: r.Answer.Seq,
-		Step: string(r.Answer.Step), At: time.UnixMilli(r.Answer.At).UTC(), Failure: hostError(r.Answer.Error), Raw: raw,
+		Step: string(r.Answer.Step), At: time.UnixMilli(r.Answer.At).UTC(), Note: r.Answer.Note, Failure: hostError(r.Answer.Error), Raw: raw,
 	}
 	if r.Answer.Facts != nil {
 		f := hostFacts(*r.Answer.Facts, now)

@@ -47,7 +47,12 @@ func (a *App) workOrders(ctx context.Context) (int, error) {
 	return len(sends), a.sendBatch(ctx, sends)
 }
 
-// sendBatch puts the newest orders of many hosts on the bus with one write.
+// workOverdue ends the orders whose time is up.
+func (a *App) workOverdue(ctx context.Context) (int, error) {
+	return a.db.EndOverdueOrders(ctx, a.cfg.Now(), 1000)
+}
+
+// sendBatch puts the orders of many hosts on the bus with one write.
 func (a *App) sendBatch(ctx context.Context, sends []db.Effect) error {
 	if len(sends) == 0 {
 		return nil

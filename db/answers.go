@@ -1,10 +1,8 @@
 package db
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +21,7 @@ type AnswerRow struct {
 	Seq       uint32 // counts from 1 within the order
 	Step      string
 	At        time.Time // the host's clock
+	Note      string    // one line for people
 	Failure   *fleet.HostError
 	Facts     *fleet.HostFacts // what the host saw after the step
 	Raw       []byte           // the answer as it was sent
@@ -107,7 +106,11 @@ func confirmed(rows []AnswerRow) []Confirmed {
 // recordAnswers takes two round trips however large the batch is: one to lock
 // and read what the answers are about, one to write what follows.
 func (d *DB) recordAnswers(ctx context.Context, tx pgx.Tx, rows []AnswerRow, now time.Time) error {
-	known, err := readAnswered(ctx, tx, rows, now)
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.Order
+	}
+	known, err := readAnswered(ctx, tx, ids, now)
 	if err != nil {
 		return err
 	}
@@ -116,68 +119,6 @@ func (d *DB) recordAnswers(ctx context.Context, tx pgx.Tx, rows []AnswerRow, now
 		b.add(r)
 	}
 	return tx.SendBatch(ctx, b.statements(d.channel)).Close()
-}
-
-// answeredRow is an order and the host's place in its rollout.
-type answeredRow struct {
-	ID        string
-	Host      string
-	Gen       int64
-	RolloutID string
-	State     fleet.HostState
-	Progress  fleet.HostState // empty where the rollout's host works on another order
-	Since     time.Time
-	StartedAt time.Time
-	EndedAt   time.Time
-}
-
-// readAnswered locks, in the order that everybody keeps, the rollouts (which also
-// makes them due), their hosts, and the orders.
-func readAnswered(ctx context.Context, tx pgx.Tx, rows []AnswerRow, now time.Time) (map[string]*answered, error) {
-	ids := make([]string, 0, len(rows))
-	for _, r := range rows {
-		ids = append(ids, r.Order)
-	}
-	slices.Sort(ids)
-	ids = slices.Compact(ids)
-	var b pgx.Batch
-	b.Queue(`
-		with locked as materialized (
-			select id from rollouts where id in (select rollout_id from orders where id = any(@ids)) order by id for no key update
-		)
-		update rollouts r set wake = wake + 1, due_at = least(due_at, @now) from locked where r.id = locked.id`,
-		args{"ids": ids, "now": now})
-	var known map[string]*answered
-	b.Queue(`
-		select o.id, o.host, o.gen, coalesce(o.rollout_id, '') as rollout_id, o.state,
-			coalesce(p.state, '') as progress, p.since, p.started_at, p.ended_at
-		from orders o
-		left join rollout_hosts p on p.rollout_id = o.rollout_id and p.host = o.host and p.order_id = o.id
-		where o.id = any(@ids)
-		order by o.id for no key update of o`, args{"ids": ids}).Query(func(found pgx.Rows) error {
-		orders, err := pgx.CollectRows(found, pgx.RowToStructByName[answeredRow])
-		known = make(map[string]*answered, len(orders))
-		for _, o := range orders {
-			known[o.ID] = newAnswered(o)
-		}
-		return err
-	})
-	return known, tx.SendBatch(ctx, &b).Close()
-}
-
-// answered is an order while the answers to it are applied one after the other.
-type answered struct {
-	row      answeredRow
-	state    fleet.HostState    // of the order
-	progress fleet.HostProgress // in the rollout
-	failure  *fleet.HostError
-	facts    *fleet.HostFacts
-}
-
-func newAnswered(r answeredRow) *answered {
-	return &answered{row: r, state: r.State, progress: fleet.HostProgress{
-		Host: r.Host, State: r.Progress, Since: r.Since, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
-	}}
 }
 
 // answerBatch gathers what a batch of answers writes.
@@ -197,47 +138,31 @@ func (b *answerBatch) add(r AnswerRow) {
 		return
 	}
 	b.stored = append(b.stored, r)
+	o.received = true
 	if r.Facts != nil && (o.facts == nil || !r.Facts.At.Before(o.facts.At)) {
 		o.facts = r.Facts
 	}
 	event, ok := answerEvents[r.Step]
-	if !ok {
-		return
+	if !ok || fleet.OrderEnded(o.state) {
+		return // what has ended stays as it ended
 	}
-	to := fleet.NextHostState(o.state, event)
-	if to != o.state && to.Terminal() && r.Failure != nil {
-		o.failure = r.Failure
-	}
-	o.state = to
-	if o.progress.State != "" {
-		was := o.progress.State
-		o.progress = o.progress.After(event, b.now)
-		if was != o.progress.State && o.progress.State.Terminal() {
-			o.progress.Failure = r.Failure
-		}
+	was := o.state
+	o.apply(event, r.Failure, b.now)
+	if o.state != was && r.Note != "" {
+		o.note = r.Note
 	}
 }
 
 func (b *answerBatch) statements(channel string) *pgx.Batch {
 	var batch pgx.Batch
-	var orders, hosts []*answered
-	for _, o := range b.known {
-		if o.state != o.row.State {
-			orders = append(orders, o)
-		}
-		if o.progress.State != o.row.Progress {
-			hosts = append(hosts, o)
-		}
-	}
-	byID := func(x, y *answered) int { return cmp.Compare(x.row.ID, y.row.ID) }
-	slices.SortFunc(orders, byID)
-	slices.SortFunc(hosts, byID)
+	orders, hosts := movedOf(b.known)
 	if len(hosts) > 0 {
 		queueProgress(&batch, hosts)
 	}
 	b.queueFacts(&batch)
 	if len(orders) > 0 {
-		b.queueOrders(&batch, orders)
+		queueOrders(&batch, orders, b.now)
+		queueNext(&batch, hostsOf(orders), b.now)
 	}
 	if len(b.stored) > 0 {
 		b.queueAnswers(&batch)
@@ -248,53 +173,6 @@ func (b *answerBatch) statements(channel string) *pgx.Batch {
 		on conflict (name) do update set seq = greatest(cursors.seq, excluded.seq)`,
 		args{"name": answersCursor, "seq": int64(b.cursor)})
 	return &batch
-}
-
-func queueProgress(batch *pgx.Batch, hosts []*answered) {
-	list := make([]fleet.HostProgress, len(hosts))
-	rollouts := make([]string, len(hosts))
-	for i, o := range hosts {
-		list[i], rollouts[i] = o.progress, o.row.RolloutID
-	}
-	a := progressArgs("", list)
-	batch.Queue(`
-		update rollout_hosts h set state = c.state, since = c.since, started_at = c.started_at, ended_at = c.ended_at,
-			failure = coalesce(c.failure, h.failure)
-		from unnest(@rollouts::text[], @host::text[], @state::text[], @since::timestamptz[], @started::timestamptz[],
-			@ended::timestamptz[], @failure::jsonb[]) c (rollout_id, host, state, since, started_at, ended_at, failure)
-		where h.rollout_id = c.rollout_id and h.host = c.host`,
-		args{
-			"rollouts": rollouts, "host": a["host"], "state": a["state"], "since": a["since"],
-			"started": a["started"], "ended": a["ended"], "failure": a["failure"],
-		})
-}
-
-func (b *answerBatch) queueOrders(batch *pgx.Batch, orders []*answered) {
-	n := len(orders)
-	ids, states, failure, ended := make([]string, n), make([]string, n), make([]*fleet.HostError, n), make([]time.Time, n)
-	var events []Event
-	for i, o := range orders {
-		ids[i], states[i], failure[i] = o.row.ID, string(o.state), o.failure
-		if !o.state.Terminal() {
-			continue
-		}
-		ended[i] = b.now
-		e := Event{At: b.now, Actor: "host:" + o.row.Host, Kind: "order." + string(o.state), Subject: "order/" + o.row.ID,
-			Detail: map[string]any{"host": o.row.Host, "rollout": o.row.RolloutID}}
-		if o.failure != nil {
-			e.Reason = o.failure.Message
-		}
-		events = append(events, e)
-	}
-	batch.Queue(`
-		update orders o set state = c.state, failure = c.failure, ended_at = c.ended_at
-		from unnest(@ids::text[], @states::text[], @failure::jsonb[], @ended::timestamptz[]) c (id, state, failure, ended_at)
-		where o.id = c.id`,
-		args{"ids": ids, "states": states, "failure": failures(failure), "ended": ended})
-	if len(events) > 0 {
-		sql, a := rememberAll(events)
-		batch.Queue(sql, a)
-	}
 }
 
 func (b *answerBatch) queueAnswers(batch *pgx.Batch) {

@@ -149,6 +149,9 @@ func (d *DB) RevokeHost(ctx context.Context, name, actor string, now time.Time) 
 		if err != nil {
 			return err
 		}
+		if err := endRevoked(ctx, tx, name, actor, now); err != nil {
+			return err
+		}
 		type row struct {
 			PublicKey string
 			Fresh     bool

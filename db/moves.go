@@ -274,23 +274,25 @@ func assignOrders(ctx context.Context, tx pgx.Tx, s saving, issued []fleet.Order
 // endOrders ends the orders of hosts that the move ended, or that no longer hold
 // theirs: what an expired or cancelled host still says is kept and moves nothing.
 func endOrders(ctx context.Context, tx pgx.Tx, before map[string]fleet.HostProgress, hosts []fleet.HostProgress, now time.Time) error {
-	var ids, states []string
+	var ids, states, names []string
 	for _, h := range hosts {
-		held := before[h.Host].Order
-		switch {
-		case held == "":
-		case h.State.Terminal():
-			ids, states = append(ids, held), append(states, string(h.State))
-		case h.Order == "":
-			ids, states = append(ids, held), append(states, string(fleet.HostCancelled))
+		held, state := before[h.Host].Order, fleet.HostCancelled
+		if h.State.Terminal() {
+			state = h.State
+		}
+		if held != "" && (h.State.Terminal() || h.Order == "") {
+			ids, states, names = append(ids, held), append(states, string(state)), append(names, h.Host)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	_, err := tx.Exec(ctx, `
+	var batch pgx.Batch
+	batch.Queue(`
 		update orders o set state = c.state, ended_at = @now from unnest(@ids::text[], @states::text[]) c (id, state)
 		where o.id = c.id and o.ended_at is null`,
 		args{"ids": ids, "states": states, "now": now})
-	return err
+	batch.Queue(`select id from hosts where name = any(@hosts) order by id for no key update`, args{"hosts": names})
+	queueNext(&batch, names, now)
+	return tx.SendBatch(ctx, &batch).Close()
 }

@@ -13,15 +13,7 @@ import (
 )
 
 const orderColumns = `o.id, o.host, o.gen, o.kind, coalesce(o.rollout_id, '') as rollout, o.repo_id, o.commit_sha as commit, o.detail,
-	o.actor, o.reason, o.issued_at, o.expires_at, o.ended_at, o.state`
-
-// OrderToSend is an order with what the wire needs beside it.
-type OrderToSend struct {
-	Order fleet.Order
-	Repo  fleet.Repo
-	Attr  string     // the host's flake attribute
-	Plan  fleet.Plan // of the order's rollout; zero for an order of its own
-}
+	o.actor, o.reason, o.issued_at, o.expires_at, o.received_at, o.ended_at, o.state, o.failure, o.note`
 
 // IssueOrders stores orders that a person gave, draws their generations and asks
 // for their sending. A host that is not enrolled, or was revoked, is ErrConflict.
@@ -40,13 +32,17 @@ func (d *DB) IssueOrders(ctx context.Context, orders []fleet.Order, now time.Tim
 	return issued, nil
 }
 
-// insertOrders returns the orders by host, with their generations.
+// insertOrders returns the orders by host, with their generations. What they make
+// pointless is ended first.
 func insertOrders(ctx context.Context, tx pgx.Tx, orders []fleet.Order, now time.Time) ([]fleet.Order, error) {
 	if len(orders) == 0 {
 		return nil, nil
 	}
 	orders = slices.Clone(orders)
 	slices.SortStableFunc(orders, func(a, b fleet.Order) int { return cmp.Compare(a.Host, b.Host) })
+	if err := endReplaced(ctx, tx, orders, now); err != nil {
+		return nil, err
+	}
 	if err := drawGenerations(ctx, tx, orders); err != nil {
 		return nil, err
 	}
@@ -145,53 +141,4 @@ func (d *DB) Order(ctx context.Context, id string) (fleet.Order, error) {
 		return fleet.Order{}, fmt.Errorf("read order %s: %w", id, err)
 	}
 	return o, nil
-}
-
-// NewestOrders returns the newest order of each host that is not revoked, ended
-// or not: what the bus must hold.
-func (d *DB) NewestOrders(ctx context.Context) ([]fleet.Order, error) {
-	orders, err := all[fleet.Order](ctx, d.pool, `
-		select `+orderColumns+` from hosts h join orders o on o.host = h.name and o.gen = h.last_gen
-		where h.revoked_at is null order by h.name`, args{})
-	if err != nil {
-		return nil, fmt.Errorf("read newest orders: %w", err)
-	}
-	return orders, nil
-}
-
-// OrdersToSend returns the newest order of each of the named hosts that has one
-// and is not revoked.
-func (d *DB) OrdersToSend(ctx context.Context, hosts []string) ([]OrderToSend, error) {
-	type row struct {
-		fleet.Order
-		InstallationID int64
-		Owner          string
-		RepoName       string
-		DefaultBranch  string
-		Attr           string
-		Plan           fleet.Plan
-	}
-	rows, err := all[row](ctx, d.pool, `
-		select `+orderColumns+`, coalesce(r.installation_id, 0) as installation_id, coalesce(r.owner, '') as owner,
-			coalesce(r.name, '') as repo_name, coalesce(r.default_branch, '') as default_branch,
-			h.attr, coalesce(p.plan, '{}') as plan
-		from hosts h
-		join orders o on o.host = h.name and o.gen = h.last_gen
-		left join repos r on r.id = o.repo_id
-		left join rollouts p on p.id = o.rollout_id
-		where h.name = any(@hosts) and h.revoked_at is null
-		order by h.name`, args{"hosts": hosts})
-	if err != nil {
-		return nil, fmt.Errorf("read orders to send: %w", err)
-	}
-	orders := make([]OrderToSend, len(rows))
-	for i, r := range rows {
-		orders[i] = OrderToSend{
-			Order: r.Order, Attr: r.Attr, Plan: r.Plan,
-			Repo: fleet.Repo{
-				ID: r.RepoID, Installation: r.InstallationID, Owner: r.Owner, Name: r.RepoName, DefaultBranch: r.DefaultBranch,
-			},
-		}
-	}
-	return orders, nil
 }

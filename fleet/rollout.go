@@ -105,9 +105,13 @@ type Order struct {
 	Actor     string
 	Reason    string
 	IssuedAt  time.Time
-	ExpiresAt time.Time
-	EndedAt   time.Time
-	State     HostState
+	ExpiresAt time.Time // until when it may be begun
+
+	ReceivedAt time.Time // the host's first answer; until then it may not know of the order
+	EndedAt    time.Time
+	State      HostState
+	Failure    *HostError
+	Note       string // one line for people
 }
 
 // OrderDetail is what an order says beyond its kind and commit. Each field belongs to

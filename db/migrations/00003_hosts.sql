@@ -36,13 +36,27 @@ create table quarantine (
 alter table orders
     add detail jsonb not null default '{}',
     add change jsonb, -- what it does to the system, from the host's answers
-    add note text not null default '';
+    add note text not null default '',
+    add received_at timestamptz; -- the first answer to it; until then the host may not know of it
+update orders o set received_at = (select min(recorded) from answers a where a.order_id = o.id);
 create index orders_open on orders (host, gen) where ended_at is null;
+create index orders_expiry on orders (expires_at) where ended_at is null;
 create index orders_of_host on orders (host, issued_at desc);
 
 alter table hosts
     add generations jsonb not null default '[]',
     add curve_key text not null default ''; -- public x25519 key, for what only the host may read
+
+-- Requests for orders that carried a key: the same key again means the same orders.
+create table order_requests (
+    actor  text not null,
+    key    text not null,
+    sum    text not null, -- of what was asked for
+    orders text[] not null,
+    at     timestamptz not null,
+    primary key (actor, key)
+);
+create index order_requests_at on order_requests (at);
 
 -- What a commit comes to for an attribute, from whoever evaluated it first.
 create table evaluations (
