@@ -15,6 +15,8 @@ type CompartmentFacts struct {
 	HeadLock      string // sha256 of the default branch's flake.lock, hex; empty: not known
 	ExpectedAgent string // the server's own version
 	Pending       *PendingUpdate
+	Shared        *Evaluation // what the checkout's commit comes to, where anybody worked it out
+	Evaluator     *Host       // that works it out for this host; nil where the host does it itself
 }
 
 // PendingUpdate is an open update of the host's repository.
@@ -32,7 +34,7 @@ const rule = "─"
 // facts, dimmed, with their age.
 func Compartments(in CompartmentFacts, now time.Time) []Compartment {
 	online := in.Host.Online(now)
-	all := []Compartment{gitCompartment(in, online), lockCompartment(in, now), systemCompartment(in, online)}
+	all := []Compartment{gitCompartment(in, online), lockCompartment(in, now), systemCompartment(in, now)}
 	if !online && !in.Host.Facts.At.IsZero() {
 		for i := range all {
 			all[i].Dimmed = true
@@ -86,11 +88,14 @@ func gitCompartment(in CompartmentFacts, online bool) Compartment {
 	return c
 }
 
-func systemCompartment(in CompartmentFacts, online bool) Compartment {
+func systemCompartment(in CompartmentFacts, now time.Time) Compartment {
 	c := Compartment{ID: "system", Question: "Does my running system match what the config would build?"}
-	f := in.Host.Facts
+	f, online := in.Host.Facts, in.Host.Online(now)
 	step, failure := buildFailure(f)
-	evaluated := f.ExpectedPath != "" && f.ExpectedCommit == f.CheckoutCommit && f.CheckoutCommit != ""
+	evaluated := f.evaluated()
+	if s := in.Shared; s.answers(f) && !evaluated && s.Path != "" {
+		f.ExpectedCommit, f.ExpectedPath, evaluated = s.Commit, s.Path, true
+	}
 	switch {
 	case f.At.IsZero():
 		c.set(LightUnknown, "No report yet", "No report yet from this host.")
@@ -102,8 +107,10 @@ func systemCompartment(in CompartmentFacts, online bool) Compartment {
 		c.set(LightError, step+" failed", fmt.Sprintf("The last %s failed: %s", strings.ToLower(step), plain(failure, 300)))
 	case f.RunningPath == "":
 		c.set(LightUnknown, "Not known", "The host has not reported what it runs.")
+	case !evaluated && in.Shared.answers(f):
+		c.set(LightError, "Evaluation failed", "Evaluation failed: "+plain(in.Shared.Error, 300), "Evaluated by "+plain(in.Shared.Host, 63)+".")
 	case !evaluated:
-		c.set(LightUnknown, "Not evaluated yet", "Not evaluated yet: waits for the host to evaluate its checkout.")
+		c.set(LightUnknown, "Not evaluated yet", "Not evaluated yet: "+waitsFor(in, now))
 	case f.RunningPath != f.ExpectedPath:
 		c.set(LightStale, "Outdated", "Running system is outdated (need to `switch`)")
 	case f.RebootNeeded:

@@ -19,6 +19,7 @@ func Describe(o *Overview, expectedAgent string) {
 		o.Rollouts[i].Headline = headline(o.Rollouts[i], restoring(o.Rollouts, o.Rollouts[i].ID))
 	}
 	places := progressByHost(o.Rollouts)
+	evaluators := evaluatorsOf(o.Hosts, o.At)
 	for i := range o.Hosts {
 		v := &o.Hosts[i]
 		repo := repos[v.Host.RepoID]
@@ -30,6 +31,8 @@ func Describe(o *Overview, expectedAgent string) {
 			RepoHead:      repo.HeadSHA,
 			ExpectedAgent: expectedAgent,
 			Pending:       pending[v.Host.RepoID],
+			Shared:        v.Evaluation,
+			Evaluator:     evaluators[v.Host.RepoID],
 		}, o.At)
 	}
 }

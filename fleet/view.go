@@ -49,6 +49,7 @@ type HostView struct {
 	Online       bool
 	Compartments []Compartment
 	Progress     *HostProgress // within the running rollout, if it takes part
+	Evaluation   *Evaluation   // of the commit that its checkout is at; nil where nobody has worked it out
 }
 
 // Light is the state of a compartment (SPEC 4).
