@@ -24,6 +24,8 @@ type AnswerRow struct {
 	Note      string    // one line for people
 	Failure   *fleet.HostError
 	Facts     *fleet.HostFacts // what the host saw after the step
+	Evaluated []Evaluated      // of an evaluator
+	Lock      bool             // Raw has a lock in it
 	Raw       []byte           // the answer as it was sent
 }
 
@@ -164,6 +166,7 @@ func (b *answerBatch) statements(channel string) *pgx.Batch {
 		queueOrders(&batch, orders, b.now)
 		queueNext(&batch, hostsOf(orders), b.now)
 	}
+	b.queueBrought(&batch)
 	if len(b.stored) > 0 {
 		b.queueAnswers(&batch)
 		batch.Queue(`select pg_notify(@channel, '')`, args{"channel": channel})

@@ -69,8 +69,24 @@ func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
 }
 
 func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
-	collect(b, `select `+hostColumns+` from hosts h where h.revoked_at is null order by h.name`, args{}, func(r hostRow) {
-		v.Hosts = append(v.Hosts, fleet.HostView{Host: r.host()})
+	type row struct {
+		hostRow
+		EvaluatedBy, ExpectedPath, EvaluationError string
+		EvaluatedAt                                time.Time
+	}
+	collect(b, `select `+hostColumns+`, coalesce(v.by_host, '') as evaluated_by, coalesce(v.path, '') as expected_path,
+			coalesce(v.error, '') as evaluation_error, v.at as evaluated_at
+		from hosts h
+		left join evaluations v on v.repo_id = h.repo_id and v.commit_sha = h.facts->>'checkout_commit' and v.attr = h.attr
+		where h.revoked_at is null order by h.name`, args{}, func(r row) {
+		view := fleet.HostView{Host: r.host()}
+		if r.EvaluatedBy != "" {
+			view.Evaluation = &fleet.Evaluation{
+				Commit: view.Host.Facts.CheckoutCommit, Attr: view.Host.Attr, Path: r.ExpectedPath, Error: r.EvaluationError,
+				Host: r.EvaluatedBy, At: r.EvaluatedAt,
+			}
+		}
+		v.Hosts = append(v.Hosts, view)
 	})
 }
 

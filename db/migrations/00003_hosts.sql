@@ -78,8 +78,10 @@ create table evaluating (
     host       text not null,
     order_id   text not null,
     until      timestamptz not null,
+    attempt    int not null, -- how often it was asked for
     primary key (repo_id, commit_sha, attr)
 );
+create index hosts_evaluators on hosts (repo_id) where 'evaluator' = any(tags);
 
 -- The output of orders, in chunks as they came: (order, offset) says each once.
 create table order_logs (
