@@ -28,8 +28,10 @@ var allowed = map[string][]string{
 	"dashboard/stories":  {"fleet"},
 	"api":                {"fleet"},
 	"app":                {"fleet", "fleet/policyfile", "flakelock", "agentbus", "agentbus/broker", "db", "forge", "handlers", "dashboard", "api"},
+	"agentbus/crowd":     {"agentbus"},
+	"app/bench":          {"app", "agentbus", "agentbus/crowd", "db", "fleet", "forge/forgetest"},
 	"app/demo":           {"app", "api", "fleet", "forge/forgetest"},
-	"cmd/nixfleet":       {"app", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
+	"cmd/nixfleet":       {"app", "app/bench", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
 	"cmd/nixfleet-agent": {"agent", "agentbus"},
 	"cmd/storybook":      {"dashboard", "dashboard/stories", "fleet"},
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/agentbus/bustest"
+	"github.com/nixfleet/nixfleet/agentbus/crowd"
 )
 
 // The benchmarks report ratios against the same messages on a plain NATS server
@@ -111,70 +111,22 @@ func (p plain) core(b *testing.B, n int, data []byte) float64 {
 	return float64(n) / time.Since(began).Seconds()
 }
 
-// crowd is many agents on few connections. They verify orders and answer them.
-type crowd struct {
-	bus      *bustest.Bus
-	hosts    int
-	conns    []*nats.Conn
-	received atomic.Int64
-	arrived  chan struct{} // filled once all have received
-}
-
-func newCrowd(b *testing.B, bus *bustest.Bus, hosts int) *crowd {
+// newCrowd is hosts that obey, on few connections.
+func newCrowd(b *testing.B, bus *bustest.Bus, hosts int) *crowd.Crowd {
 	b.Helper()
-	c := &crowd{bus: bus, hosts: hosts, arrived: make(chan struct{}, 1)}
-	for i := range benchConnections {
-		login, err := bus.Keys.ManyHosts()
-		if err != nil {
-			b.Fatal(err)
-		}
-		nc, err := nats.Connect(bus.Broker.URL(), login)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.Cleanup(nc.Close)
-		if _, err := nc.Subscribe(fmt.Sprintf("acks.%d", i), func(*nats.Msg) {}); err != nil {
-			b.Fatal(err)
-		}
-		c.conns = append(c.conns, nc)
+	names := make([]string, hosts)
+	for i := range names {
+		names[i] = benchHost(i)
 	}
-	for i := range hosts {
-		nc, host, acks := c.conns[i%benchConnections], benchHost(i), fmt.Sprintf("acks.%d", i%benchConnections)
-		if _, err := nc.Subscribe("cmd."+host, func(m *nats.Msg) {
-			for _, answer := range c.obey(b, host, m) {
-				if err := nc.PublishRequest("ev."+host, acks, answer); err != nil {
-					b.Error(err)
-				}
-			}
-		}); err != nil {
-			b.Fatal(err)
-		}
+	c, err := crowd.Join(crowd.Options{Keys: bus.Keys, URL: bus.Broker.URL(), Hosts: names, Connections: benchConnections})
+	if err != nil {
+		b.Fatal(err)
 	}
-	for _, nc := range c.conns {
-		if err := nc.Flush(); err != nil {
-			b.Fatal(err)
-		}
-	}
+	b.Cleanup(c.Close)
 	return c
 }
 
 func benchHost(i int) string { return fmt.Sprintf("host-%04d", i) }
-
-// obey verifies an order and returns the answers to it.
-func (c *crowd) obey(b *testing.B, host string, m *nats.Msg) (answers [][]byte) {
-	o, err := agentbus.OpenOrder(c.bus.Keys.FleetID(), host, c.bus.Keys.OrderKeys(), m.Data)
-	if err != nil {
-		b.Error(err)
-		return nil
-	}
-	if c.received.Add(1)%int64(c.hosts) == 0 {
-		c.arrived <- struct{}{}
-	}
-	for i, step := range steps {
-		answers = append(answers, benchAnswer(o, i, step))
-	}
-	return answers
-}
 
 func benchAnswer(o agentbus.Order, i int, step agentbus.Step) []byte {
 	data, _ := json.Marshal(agentbus.Answer{V: 1, Order: o.ID, Gen: o.Gen, Seq: uint32(i + 1), Step: step, At: o.IssuedAt})
@@ -224,7 +176,9 @@ func benchmarkFanOut(b *testing.B, hosts int) {
 		if err := bus.Control.Send(ctx, orders); err != nil {
 			b.Fatal(err)
 		}
-		<-agents.arrived
+		if err := agents.Await(ctx, agents.Received, int64(gen)*int64(hosts)); err != nil {
+			b.Fatal(err)
+		}
 		got := time.Since(began)
 		<-recorded
 		return float64(hosts) / got.Seconds(), float64(all) / time.Since(began).Seconds()
@@ -250,14 +204,14 @@ func BenchmarkHeartbeats(b *testing.B) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	target, newest, all := uint64(0), 0, make(chan struct{}, 1)
+	target, newest, all := int64(0), 0, make(chan struct{}, 1)
 	var mu sync.Mutex
 	wg.Go(func() {
 		_ = bus.Control.Heartbeats(ctx, func(batch []agentbus.HostBeat) error {
 			mu.Lock()
 			defer mu.Unlock()
 			for _, beat := range batch {
-				if beat.Heartbeat.Gen == target {
+				if beat.Heartbeat.Observed.UptimeSeconds == target {
 					newest++
 				}
 			}
@@ -271,31 +225,20 @@ func BenchmarkHeartbeats(b *testing.B) {
 	if err := bus.Control.Healthy(ctx); err != nil { // flushes the subscription
 		b.Fatal(err)
 	}
-	beat := func(gen uint64) []byte {
-		data, _ := json.Marshal(agentbus.Heartbeat{V: 1, Gen: gen, Observed: agentbus.Observation{
-			AgentVersion: "2.1.0", Platform: "nixos", CheckoutCommit: strings.Repeat("a", 40), RunningCommit: strings.Repeat("a", 40),
-			RunningPath: "/nix/store/" + strings.Repeat("x", 60), BootedPath: "/nix/store/" + strings.Repeat("x", 60),
-			ExpectedPath: "/nix/store/" + strings.Repeat("x", 60), MemoryTotal: 1 << 34, MemoryUsed: 1 << 33, Load1: 0.25,
-		}})
-		return data
-	}
 	var ratios []float64
 	for b.Loop() {
 		mu.Lock()
 		target += each
 		mu.Unlock()
 		began := time.Now()
-		for i := range uint64(each) {
-			data := beat(target - each + i + 1)
-			for h := range hosts {
-				if err := agents.conns[h%benchConnections].Publish("hb."+benchHost(h), data); err != nil {
-					b.Fatal(err)
-				}
+		for i := range int64(each) {
+			if err := agents.Beat(target - each + i + 1); err != nil {
+				b.Fatal(err)
 			}
 		}
 		<-all
 		rate := each * hosts / time.Since(began).Seconds()
-		ratios = append(ratios, rate/ref.core(b, each*hosts, beat(1)))
+		ratios = append(ratios, rate/ref.core(b, each*hosts, make([]byte, 700)))
 	}
 	b.ReportMetric(median(ratios), "heartbeats/publish")
 }

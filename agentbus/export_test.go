@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	"github.com/nats-io/jwt/v2"
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -49,22 +48,4 @@ func (k *Keyring) IssueMisplacedHost(t *testing.T, host, user string) string {
 func (h *HostLink) Stall() (release func()) {
 	h.inbox.mu.Lock()
 	return h.inbox.mu.Unlock
-}
-
-// ManyHosts is a login that may act as every host, to put many on one connection.
-func (k *Keyring) ManyHosts() (nats.Option, error) {
-	return role{"many hosts", k.agents, func(*jwt.UserClaims) {}}.login()
-}
-
-// OpenOrder verifies an order like the host that it is for.
-func OpenOrder(fleet, host string, keys []string, data []byte) (Order, error) {
-	parsed, err := parseOrderKeys(keys)
-	if err != nil {
-		return Order{}, err
-	}
-	o, refusal := recipient{fleet: fleet, host: host, keys: parsed}.open(data)
-	if refusal != nil {
-		return o, refusal
-	}
-	return o, nil
 }

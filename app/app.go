@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,6 +97,9 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 
 // URL is the public address of the server.
 func (a *App) URL() string { return a.cfg.URL }
+
+// BusURLs are the addresses at which hosts reach the bus.
+func (a *App) BusURLs() []string { return slices.Clone(a.busURLs) }
 
 // Failed delivers an error when a part that must not end has ended by itself.
 func (a *App) Failed() <-chan error { return a.failed }

@@ -35,6 +35,7 @@ type cli struct {
 	Lock    lockCmd    `cmd:"" help:"Look into flake.lock files."`
 	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
 	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
+	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch for an agent of the demo."`
