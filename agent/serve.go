@@ -78,7 +78,9 @@ func (a *Agent) renew(ctx context.Context, m *membership, link *agentbus.HostLin
 		m.mu.Lock()
 		m.id = renewed
 		m.mu.Unlock()
-		link.Renew(renewed.JWT)
+		if err := link.Renew(renewed.Bus()); err != nil {
+			a.cfg.Log("renew certificate: " + err.Error())
+		}
 	}
 	return nil
 }

@@ -273,7 +273,10 @@ func TestRenewedCertificateIsUsedWhenTheOldOneEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	host.Renew(renewed)
+	cfg.UserJWT = renewed
+	if err := host.Renew(cfg); err != nil {
+		t.Fatal(err)
+	}
 	bustest.Eventually(t, "the old certificate to end", func() bool { return !host.Connected() })
 	bustest.Eventually(t, "the new one to be used", host.Connected)
 	send(t, b.Control, order("web1", 1))

@@ -3,12 +3,9 @@ package agentbus
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -21,13 +18,13 @@ var ErrAway = errors.New("the bus is out of reach")
 
 // HostConfig is what a host knows of its fleet, from its enrolment.
 type HostConfig struct {
-	URLs      []string // addresses of the broker
+	URLs      []string // addresses of the bus: tls or nats for TCP, wss or ws for the way through the server
 	Host      string   // the own id
 	Fleet     string   // the fleet it obeys
 	UserJWT   string   // the certificate that the server issued
 	Seed      []byte   // of the user nkey; made on the host, it never leaves it
 	OrderKeys []string // whose signature counts, see [Keyring.OrderKeys]
-	CA        []byte   // PEM; if set, TLS is required and only these roots count
+	CA        []byte   // PEM; if set, TCP must be encrypted and only these roots count there
 	Now       func() time.Time
 	Log       func(string) // warnings; nil for none
 }
@@ -35,12 +32,12 @@ type HostConfig struct {
 // HostLink is a host's end of the bus. It is safe for concurrent use, but only
 // one caller at a time may wait in Next.
 type HostLink struct {
-	cfg      HostConfig
-	me       recipient
+	cfg      HostConfig // of the beginning
+	member   atomic.Pointer[member]
 	nc       *nats.Conn
-	user     atomic.Pointer[string] // the certificate for the next connection
 	confirms chan Confirm
 	inbox    orderInbox
+	trouble  atomic.Pointer[string] // what kept it from connecting, as last logged
 	stop     func() bool
 }
 
@@ -53,13 +50,14 @@ func ConnectHost(ctx context.Context, cfg HostConfig) (*HostLink, error) {
 		return nil, fmt.Errorf("connect host: %w", err)
 	}
 	opts = append(opts,
-		nats.SetCustomDialer(&dialer{}), nats.RetryOnFailedConnect(true),
+		nats.SetCustomDialer(&hostDialer{routes: h.routes}), nats.RetryOnFailedConnect(true),
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(atOnce(backoff(time.Minute))),
 		nats.ReconnectBufSize(-1), // what cannot be sent is an error: the journal decides, not a buffer
 		nats.PingInterval(30*time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
 		nats.ConnectHandler(h.onConnect), nats.ReconnectHandler(h.onConnect), nats.ErrorHandler(h.onError),
+		nats.ReconnectErrHandler(h.onFailure),
 	)
-	if h.nc, err = nats.Connect(strings.Join(h.cfg.URLs, ","), opts...); err != nil {
+	if h.nc, err = nats.Connect(anyAddress, opts...); err != nil {
 		return nil, fmt.Errorf("connect host: %w", err)
 	}
 	// Subscribe first and get later, in Next: the other way round, an order that
@@ -86,38 +84,68 @@ func newHostLink(cfg HostConfig) (*HostLink, []nats.Option, error) {
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, nil, err
 	}
-	if len(cfg.URLs) == 0 {
-		return nil, nil, errors.New("no address of the bus is known")
+	h := &HostLink{cfg: cfg, confirms: make(chan Confirm, 64), inbox: newOrderInbox()}
+	if err := h.Renew(cfg); err != nil {
+		return nil, nil, err
 	}
+	return h, []nats.Option{
+		nats.Name(cfg.Host), nats.CustomInboxPrefix(inboxPrefix(cfg.Host)), nats.Timeout(callTimeout),
+		// Where a renewal comes between the two, the broker refuses and the next
+		// attempt succeeds.
+		nats.UserJWT(
+			func() (string, error) { return h.member.Load().jwt, nil },
+			func(nonce []byte) ([]byte, error) { return h.member.Load().user.Sign(nonce) },
+		),
+		nats.SkipHostLookup(), nats.IgnoreDiscoveredServers(), // the enrolment says where the bus is
+	}, nil
+}
+
+// member is what a renewal replaces.
+type member struct {
+	jwt    string
+	user   nkeys.KeyPair
+	me     recipient
+	routes []route
+}
+
+// Renew replaces what the host knows of its fleet, except who it is. Orders are
+// judged by it at once; certificate, key and addresses count from the next
+// connection on. The broker ends the present one when its certificate expires or
+// its key is revoked, and the link returns by itself.
+func (h *HostLink) Renew(cfg HostConfig) error {
 	keys, err := parseOrderKeys(cfg.OrderKeys)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	user, err := nkeys.FromSeed(cfg.Seed)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the host key cannot be read: %w", err)
+		return fmt.Errorf("the host key cannot be read: %w", err)
 	}
-	h := &HostLink{
-		cfg: cfg, me: recipient{fleet: cfg.Fleet, host: cfg.Host, keys: keys},
-		confirms: make(chan Confirm, 64), inbox: newOrderInbox(),
+	routes, err := parseRoutes(cfg.URLs, cfg.CA)
+	if err != nil {
+		return err
 	}
-	h.user.Store(&cfg.UserJWT)
-	opts := []nats.Option{
-		nats.Name(cfg.Host), nats.CustomInboxPrefix(inboxPrefix(cfg.Host)), nats.Timeout(callTimeout),
-		nats.UserJWT(func() (string, error) { return *h.user.Load(), nil }, user.Sign),
-		nats.SkipHostLookup(), // the dialer resolves names, and can be interrupted
-	}
-	if len(cfg.CA) > 0 {
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(cfg.CA) {
-			return nil, nil, errors.New("the CA holds no certificate in PEM")
-		}
-		opts = append(opts, nats.Secure(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}))
-	}
-	return h, opts, nil
+	h.member.Store(&member{
+		jwt: cfg.UserJWT, user: user, me: recipient{fleet: h.cfg.Fleet, host: h.cfg.Host, keys: keys}, routes: routes,
+	})
+	return nil
 }
 
-func (h *HostLink) onConnect(*nats.Conn) { h.inbox.reconnected(h.cfg.Now()) }
+func (h *HostLink) me() recipient   { return h.member.Load().me }
+func (h *HostLink) routes() []route { return h.member.Load().routes }
+
+func (h *HostLink) onConnect(*nats.Conn) {
+	h.trouble.Store(nil)
+	h.inbox.reconnected(h.cfg.Now())
+}
+
+// onFailure logs why the bus can't be reached, once for each reason.
+func (h *HostLink) onFailure(_ *nats.Conn, err error) {
+	text := fmt.Sprintf("bus: connect: %v", err)
+	if last := h.trouble.Swap(&text); !errors.Is(err, errDeferred) && (last == nil || *last != text) {
+		h.cfg.Log(text)
+	}
+}
 
 func (h *HostLink) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 	h.cfg.Log(fmt.Sprintf("bus: %v", err))
@@ -132,12 +160,12 @@ func (h *HostLink) onError(_ *nats.Conn, _ *nats.Subscription, err error) {
 func (h *HostLink) onCommand(m *nats.Msg) {
 	e, err := parseEnvelope(m.Data)
 	if err == nil && e.Type == TypeConfirm {
-		if c, ok := h.me.openConfirm(e); ok {
+		if c, ok := h.me().openConfirm(e); ok {
 			h.confirmed(c)
 			return
 		}
 	}
-	order, refusal := h.me.openEnvelope(e, err)
+	order, refusal := h.me().openEnvelope(e, err)
 	if refusal != nil {
 		h.inbox.doubt(h.cfg.Now())
 		return
@@ -224,10 +252,6 @@ func (h *HostLink) publish(what, subject string, v any) error {
 	return nil
 }
 
-// Renew sets the certificate that the next connection presents. The broker ends
-// the present one when its certificate expires, and the link returns by itself.
-func (h *HostLink) Renew(userJWT string) { h.user.Store(&userJWT) }
-
 // Connected reports whether the bus is there right now.
 func (h *HostLink) Connected() bool { return h.nc.IsConnected() }
 
@@ -249,8 +273,12 @@ func FreshRoundTrip(ctx context.Context, cfg HostConfig) error {
 	if err != nil {
 		return fmt.Errorf("reach the bus: %w", err)
 	}
-	opts = append(opts, nats.SetCustomDialer(&dialer{always: ctx}), nats.NoReconnect())
-	if h.nc, err = nats.Connect(strings.Join(cfg.URLs, ","), opts...); err != nil {
+	dialer := &hostDialer{routes: h.routes, always: ctx}
+	opts = append(opts, nats.SetCustomDialer(dialer), nats.NoReconnect())
+	if h.nc, err = nats.Connect(anyAddress, opts...); err != nil {
+		if why := dialer.failed.Load(); why != nil {
+			err = *why
+		}
 		return fmt.Errorf("reach the bus: connect: %w", err)
 	}
 	defer h.nc.Close()

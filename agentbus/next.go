@@ -208,7 +208,7 @@ func (h *HostLink) read(ctx context.Context, lastGen uint64) (*Order, *Refusal) 
 		return nil, nil
 	}
 	sum := sha256.Sum256(data)
-	order, refusal := h.me.open(data)
+	order, refusal := h.me().open(data)
 	if refusal == nil {
 		return h.consider(candidate{order: order, sum: sum}, lastGen)
 	}

@@ -3,11 +3,11 @@ package app
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +31,7 @@ type App struct {
 	keys    *agentbus.Keyring
 	bus     *agentbus.Control
 	forge   *forge.Forge
-	busURLs []string
+	door    busDoor
 	hearing time.Time // since when hosts can be heard
 	admin   []byte    // SHA-256 of the admin token, nil where none is set
 
@@ -98,8 +98,8 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 // URL is the public address of the server.
 func (a *App) URL() string { return a.cfg.URL }
 
-// BusURLs are the addresses at which hosts reach the bus.
-func (a *App) BusURLs() []string { return slices.Clone(a.busURLs) }
+// BusURLs are the addresses at which hosts reach the bus, its own port first.
+func (a *App) BusURLs() []string { return slices.Clone(a.door.urls) }
 
 // Failed delivers an error when a part that must not end has ended by itself.
 func (a *App) Failed() <-chan error { return a.failed }
@@ -138,20 +138,33 @@ func (a *App) openBus(ctx context.Context) error {
 		return fmt.Errorf("keys: %w", err)
 	}
 	opts := agentbus.ControlOptions{Keys: a.keys, Now: a.cfg.Now}
+	pool, err := a.pinGiven()
+	if err != nil {
+		return err
+	}
 	if a.cfg.NATSURL != "" {
 		opts.URLs = strings.Split(a.cfg.NATSURL, ",")
-		a.busURLs = opts.URLs
+		if pool != nil {
+			opts.TLS = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+		}
+		if a.door.urls = a.cfg.publicBus(); len(a.door.urls) == 0 {
+			a.door.urls = opts.URLs
+		}
 	} else {
+		secure, err := a.secureBus()
+		if err != nil {
+			return err
+		}
 		embedded, err := broker.Start(ctx, broker.Options{
-			Dir: a.cfg.path("nats"), Listen: a.cfg.NATSListen, Trust: a.keys.Trust(),
+			Dir: a.cfg.path("nats"), Listen: a.cfg.NATSListen, Trust: a.keys.Trust(), TLS: secure, Tunnel: true,
 			Log: func(line string) { a.log.Debug().Str("part", "nats").Msg(line) },
 		})
 		if err != nil {
 			return fmt.Errorf("embedded nats: %w", err)
 		}
 		a.down.add("nats", embedded.Shutdown)
-		opts.Broker = embedded
-		a.busURLs = []string{reachable(embedded.URL(), a.cfg.URL)}
+		opts.Broker, a.door.tunnel = embedded, embedded.Tunnel()
+		a.door.urls = a.cfg.busAddresses(embedded.URL())
 	}
 	a.bus, err = agentbus.ConnectControl(ctx, opts)
 	if err != nil {
@@ -160,20 +173,6 @@ func (a *App) openBus(ctx context.Context) error {
 	a.hearing = a.cfg.Now()
 	a.down.add("bus", func(context.Context) error { a.bus.Close(); return nil })
 	return nil
-}
-
-// reachable is the bus's address as hosts can use it: one that listens on all
-// interfaces is found at the host of the server's public address.
-func reachable(bus, public string) string {
-	b, err := url.Parse(bus)
-	if err != nil {
-		return bus
-	}
-	p, err := url.Parse(public)
-	if ip := net.ParseIP(b.Hostname()); err == nil && ip != nil && ip.IsUnspecified() {
-		b.Host = net.JoinHostPort(p.Hostname(), b.Port())
-	}
-	return b.String()
 }
 
 // startWork starts the loops and the readers of the bus. They end with ctx.

@@ -34,6 +34,12 @@ type Config struct {
 	NATSURL     string `help:"Addresses of a NATS cluster, separated by commas. Default: embedded." env:"NIXFLEET_NATS_URL" name:"nats-url"`
 	NATSListen  string `help:"Where the embedded NATS listens for agents." env:"NIXFLEET_NATS_LISTEN" default:"127.0.0.1:4222" name:"nats-listen"`
 
+	NATSPublicURLs  string `help:"Addresses of NATS that hosts are told, separated by commas: tls:// or nats:// for TCP, wss:// or ws:// for WebSockets. Default: the embedded NATS and the way through this server, or else NIXFLEET_NATS_URL." env:"NIXFLEET_NATS_PUBLIC_URLS" name:"nats-public-urls"`
+	NATSTLS         string `help:"Whether the embedded NATS encrypts with a certificate of its own making: auto does unless it listens on this machine only; off speaks in the clear, for a network that is private." enum:"auto,on,off" env:"NIXFLEET_NATS_TLS" default:"auto" name:"nats-tls"`
+	NATSTLSCertFile string `help:"File with the certificate (PEM, chain included) that the embedded NATS presents instead; read again when it changes." env:"NIXFLEET_NATS_TLS_CERT_FILE" name:"nats-tls-cert-file" type:"path"`
+	NATSTLSKeyFile  string `help:"File with the key of that certificate." env:"NIXFLEET_NATS_TLS_KEY_FILE" name:"nats-tls-key-file" type:"path"`
+	NATSTLSCAFile   string `help:"File with the authority (PEM) that hosts shall pin for NATS, when its certificate is neither of the server's making nor of a public authority." env:"NIXFLEET_NATS_TLS_CA_FILE" name:"nats-tls-ca-file" type:"path"`
+
 	GitHubAPIURL         string `help:"GitHub's API; set it for GitHub Enterprise Server." env:"NIXFLEET_GITHUB_API_URL" default:"https://api.github.com/" name:"github-api-url"`
 	GitHubWebURL         string `help:"GitHub's pages; set it for GitHub Enterprise Server." env:"NIXFLEET_GITHUB_WEB_URL" default:"https://github.com/" name:"github-web-url"`
 	GitHubAppID          int64  `help:"Id of the GitHub App." env:"NIXFLEET_GITHUB_APP_ID" name:"github-app-id"`
@@ -90,6 +96,7 @@ func (c *Config) prepare() (secrets, error) {
 		}
 	}
 	s.adminToken = read("NIXFLEET_ADMIN_TOKEN_FILE", c.AdminTokenFile)
+	faults = append(faults, c.checkBus()...)
 	faults = append(faults, c.checkGitHub(s)...)
 	if len(faults) > 0 {
 		return s, errors.Join(faults...)

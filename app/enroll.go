@@ -151,7 +151,7 @@ func (a *App) enrolReply(ctx context.Context, req agentbus.EnrollRequest, host f
 		return agentbus.EnrollReply{}, err
 	}
 	reply := agentbus.EnrollReply{
-		Fleet: a.keys.FleetID(), Host: host.Name, JWT: jwt, URLs: a.busURLs, OrderKeys: a.keys.OrderKeys(),
+		Fleet: a.keys.FleetID(), Host: host.Name, JWT: jwt, URLs: a.door.urls, OrderKeys: a.keys.OrderKeys(), CA: a.door.authorities(),
 		LastGen: host.LastGen, Attr: host.Attr, Tags: host.Tags,
 	}
 	for _, repo := range repos {

@@ -26,7 +26,7 @@ func newFleet(t *testing.T) *replica {
 	t.Helper()
 	r := newReplica(t, dbtest.New(t))
 	bus := bustest.Start(t)
-	r.keys, r.bus, r.busURLs = bus.Keys, bus.Control, []string{bus.Broker.URL()}
+	r.keys, r.bus, r.door.urls = bus.Keys, bus.Control, []string{bus.Broker.URL()}
 	repo := fleet.Repo{ID: 7, Installation: 3, Owner: "o", Name: "nixcfg", DefaultBranch: "main"}
 	must(t, r.db.Record(t.Context(), r.clock.now(), fleet.InstallationChanged{ID: 3, Account: "o", Added: []fleet.Repo{repo}}))
 	return r

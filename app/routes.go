@@ -33,6 +33,9 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", a.metricsPage())
 	mux.Handle("POST /api/v1/enroll", bounded(http.HandlerFunc(a.enroll)))
+	if a.door.tunnel != "" {
+		mux.Handle("GET "+tunnelPath, a.passThrough())
+	}
 	api.Mount(mux, Version, service{a})
 	mux.Handle("/", pages)
 	return mux, nil

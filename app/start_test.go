@@ -69,7 +69,7 @@ func TestAStoppedServerLeavesNothingBehind(t *testing.T) {
 	default:
 	}
 	goleak.VerifyNone(t, before)
-	for what, address := range map[string]string{"HTTP": a.listener.Addr().String(), "NATS": strings.TrimPrefix(a.busURLs[0], "nats://")} {
+	for what, address := range map[string]string{"HTTP": a.listener.Addr().String(), "NATS": strings.TrimPrefix(a.door.urls[0], "nats://")} {
 		if !free(t, address) {
 			t.Errorf("the port of %s, %s, is still taken", what, address)
 		}

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -34,6 +35,7 @@ type Options struct {
 	Listen   string         // host:port for hosts, port 0 for any; empty for no listener
 	Trust    agentbus.Trust // whose fleet it serves
 	TLS      *tls.Config    // what the listener presents; nil for plain TCP
+	Tunnel   bool           // also listen on a port of the loopback for WebSockets, which the server passes on
 	MaxStore int64          // bytes on disk; 0 means 8 GiB
 	Log      func(string)
 }
@@ -43,6 +45,7 @@ type Broker struct {
 	server *server.Server
 	lock   *os.File
 	url    string
+	tunnel string
 }
 
 // Start starts the embedded broker and waits until it serves. A port that
@@ -90,6 +93,9 @@ func (b *Broker) start(ctx context.Context, o Options) error {
 				if !opts.DontListen {
 					b.url = b.server.ClientURL()
 				}
+				if o.Tunnel {
+					b.tunnel = strings.TrimPrefix(b.server.WebsocketURL(), "ws://")
+				}
 				return nil
 			}
 		}
@@ -116,6 +122,11 @@ func (o Options) server() (*server.Options, error) {
 	}
 	if err := o.listen(opts); err != nil {
 		return nil, err
+	}
+	if o.Tunnel {
+		// Unencrypted, since it never leaves this machine as it is: the server's own
+		// address is https.
+		opts.Websocket = server.WebsocketOpts{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoTLS: true, HandshakeTimeout: 10 * time.Second}
 	}
 	resolver, err := server.NewDirAccResolver(filepath.Join(o.Dir, "accounts"), 0, 2*time.Minute, server.NoDelete)
 	if err != nil {
@@ -154,6 +165,9 @@ func (o Options) listen(opts *server.Options) error {
 
 // URL is where hosts connect, empty if there is no listener.
 func (b *Broker) URL() string { return b.url }
+
+// Tunnel is host:port where WebSockets arrive, empty if that was not asked for.
+func (b *Broker) Tunnel() string { return b.tunnel }
 
 // InProcessConn is the server's way in, without a port.
 func (b *Broker) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
