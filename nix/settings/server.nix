@@ -35,6 +35,36 @@
     doc = "Where the embedded NATS listens for agents.";
     example = "0.0.0.0:4222";
   };
+  NIXFLEET_NATS_PUBLIC_URLS = {
+    option = "natsPublicUrls";
+    kind = "list";
+    doc = "Addresses of NATS that hosts are told: tls:// or nats:// for TCP, wss:// or ws:// for WebSockets. Without it the embedded NATS and the way through the server.";
+    example = [ "tls://nats.example.com:4222" "wss://fleet.example.com/bus" ];
+  };
+  NIXFLEET_NATS_TLS = {
+    option = "natsTls";
+    kind = "text";
+    doc = "Whether the embedded NATS encrypts with a certificate of its own making: auto does unless it listens on this machine only; off speaks in the clear, for a network that is private.";
+    example = "auto";
+  };
+  NIXFLEET_NATS_TLS_CERT_FILE = {
+    option = "natsTlsCertFile";
+    kind = "path";
+    doc = "File with the certificate (PEM, chain included) that the embedded NATS presents instead; read again when it changes. The service's user must be able to read it.";
+    example = "/var/lib/acme/nats.example.com/fullchain.pem";
+  };
+  NIXFLEET_NATS_TLS_KEY_FILE = {
+    option = "natsTlsKeyFile";
+    kind = "path";
+    doc = "File with the key of that certificate. It is read again when it changes, so it is not handed over as a credential.";
+    example = "/var/lib/acme/nats.example.com/key.pem";
+  };
+  NIXFLEET_NATS_TLS_CA_FILE = {
+    option = "natsTlsCaFile";
+    kind = "path";
+    doc = "File with the authority (PEM) that hosts shall pin for NATS, when its certificate is neither of the server's making nor of a public authority.";
+    example = "/etc/ssl/nats-ca.pem";
+  };
   NIXFLEET_GITHUB_API_URL = {
     option = "github.apiUrl";
     kind = "text";
