@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync/atomic"
 )
 
@@ -34,7 +35,8 @@ type hostDialer struct {
 	always context.Context // bounds every dial; nil defers the first, so that Connect does not wait
 
 	dialled atomic.Bool
-	failed  atomic.Pointer[error] // why the last dial came to nothing; nats.go keeps some of it to itself
+	others  atomic.Pointer[[]route] // servers of the cluster that the last one told of
+	failed  atomic.Pointer[error]   // why the last dial came to nothing; nats.go keeps some of it to itself
 }
 
 // anyAddress is what nats.go believes to connect to.
@@ -51,11 +53,29 @@ func (d *hostDialer) Dial(_, _ string) (net.Conn, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	conn, err := race(ctx, d.routes())
+	conn, err := race(ctx, d.ways())
 	if err != nil {
 		d.failed.Store(&err)
+		return nil, err
 	}
-	return conn, err
+	if len(conn.others) > 0 {
+		d.others.Store(&conn.others)
+	}
+	return conn, nil
+}
+
+// ways are all routes: the direct ones, those that a cluster told of, the rest.
+func (d *hostDialer) ways() []route {
+	routes := d.routes()
+	others := d.others.Load()
+	if others == nil {
+		return routes
+	}
+	tunnels := slices.IndexFunc(routes, route.tunnels)
+	if tunnels < 0 {
+		tunnels = len(routes)
+	}
+	return slices.Concat(routes[:tunnels], *others, routes[tunnels:])
 }
 
 // SkipTLSHandshake tells nats.go that TLS is in place: which roots count differs

@@ -25,6 +25,9 @@ const headStart = 2 * time.Second
 // maxGreeting bounds the line with which a broker greets.
 const maxGreeting = 64 << 10
 
+// maxOthers bounds how many servers of a cluster a host remembers.
+const maxOthers = 16
+
 // route is one way to the broker: TCP to its own port, or a WebSocket through
 // the server's. A firewall may close the first and hardly ever does the second.
 type route struct {
@@ -103,11 +106,11 @@ func withPort(u *url.URL, port string) *url.URL {
 // race opens the routes in their order, each as soon as the one before it has
 // failed or has had its head start, and returns the first on which the broker
 // greets.
-func race(ctx context.Context, routes []route) (net.Conn, error) {
+func race(ctx context.Context, routes []route) (*greeted, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type result struct {
-		conn net.Conn
+		conn *greeted
 		err  error
 	}
 	results := make(chan result)
@@ -150,7 +153,7 @@ func race(ctx context.Context, routes []route) (net.Conn, error) {
 
 // open returns a connection over which the broker speaks NATS, TLS in place
 // where there is any. Its first bytes are the broker's greeting.
-func (r route) open(ctx context.Context) (net.Conn, error) {
+func (r route) open(ctx context.Context) (*greeted, error) {
 	conn, err := r.dial(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.url.Redacted(), err)
@@ -167,8 +170,11 @@ func (r route) open(ctx context.Context) (net.Conn, error) {
 	return greeted, nil
 }
 
+// tunnels reports whether r goes through the server.
+func (r route) tunnels() bool { return r.url.Scheme == "ws" || r.url.Scheme == "wss" }
+
 func (r route) dial(ctx context.Context) (net.Conn, error) {
-	if r.url.Scheme == "nats" || r.url.Scheme == "tls" {
+	if !r.tunnels() {
 		var d net.Dialer
 		return d.DialContext(ctx, "tcp", r.url.Host)
 	}
@@ -194,21 +200,25 @@ type tunnel struct {
 func (t tunnel) Close() error { return t.ws.CloseNow() }
 
 // greet reads the broker's greeting and does what it and the route ask for.
-func (r route) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
+func (r route) greet(ctx context.Context, conn net.Conn) (*greeted, error) {
 	in := bufio.NewReader(conn)
 	line, err := readGreeting(in)
 	if err != nil {
 		return nil, err
 	}
 	var info struct {
-		Required  bool `json:"tls_required"`
-		Available bool `json:"tls_available"`
+		Required  bool     `json:"tls_required"`
+		Available bool     `json:"tls_available"`
+		Others    []string `json:"connect_urls"` // of the cluster
 	}
 	if err := json.Unmarshal([]byte(line[len("INFO "):]), &info); err != nil {
 		return nil, errors.New("what answers there is no NATS server")
 	}
-	if _, inside := conn.(tunnel); inside || r.tls == nil && !info.Required {
+	if _, inside := conn.(tunnel); inside {
 		return &greeted{Conn: conn, in: io.MultiReader(strings.NewReader(line), in)}, nil
+	}
+	if r.tls == nil && !info.Required {
+		return &greeted{Conn: conn, in: io.MultiReader(strings.NewReader(line), in), others: r.like(info.Others)}, nil
 	}
 	if !info.Required && !info.Available {
 		return nil, errors.New("the bus offers no TLS there, and this host insists on it")
@@ -225,7 +235,23 @@ func (r route) greet(ctx context.Context, conn net.Conn) (net.Conn, error) {
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}
-	return &greeted{Conn: secure, in: io.MultiReader(strings.NewReader(line), secure)}, nil
+	return &greeted{Conn: secure, in: io.MultiReader(strings.NewReader(line), secure), others: r.like(info.Others)}, nil
+}
+
+// like are direct routes to other servers of the same cluster, which present
+// themselves under the name of this one where they are known by number only.
+func (r route) like(addresses []string) (others []route) {
+	for _, address := range addresses[:min(len(addresses), maxOthers)] {
+		other := route{url: &url.URL{Scheme: r.url.Scheme, Host: address}, tls: r.tls}
+		if name := other.url.Hostname(); r.tls != nil && net.ParseIP(name) == nil {
+			other.tls = r.tls.Clone()
+			other.tls.ServerName = name
+		}
+		if address != r.url.Host {
+			others = append(others, other)
+		}
+	}
+	return others
 }
 
 func readGreeting(in *bufio.Reader) (string, error) {
@@ -248,7 +274,8 @@ func readGreeting(in *bufio.Reader) (string, error) {
 // greeted is a connection that repeats the greeting to whoever reads first.
 type greeted struct {
 	net.Conn
-	in io.Reader
+	in     io.Reader
+	others []route // that the broker told of
 }
 
 func (g *greeted) Read(b []byte) (int, error) { return g.in.Read(b) }
