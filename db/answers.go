@@ -144,6 +144,7 @@ func (b *answerBatch) add(r AnswerRow) {
 	if r.Facts != nil && (o.facts == nil || !r.Facts.At.Before(o.facts.At)) {
 		o.facts = r.Facts
 	}
+	o.learn(r)
 	event, ok := answerEvents[r.Step]
 	if !ok || fleet.OrderEnded(o.state) {
 		return // what has ended stays as it ended

@@ -38,7 +38,7 @@ func TestAnswersMoveOrderAndRollout(t *testing.T) {
 	w.running("R1", "ccc", "web1", "web2")
 	w.after(time.Minute)
 	last := answerTo("R1-web1", "web1", 3, "healthy")
-	last.Facts = &fleet.HostFacts{At: w.now, AgentVersion: "1.2.3", RunningCommit: "ccc"}
+	last.Facts = &fleet.HostFacts{At: w.now, AgentVersion: "1.2.3", RunningCommit: "ccc", RunningPath: "/nix/store/ccc"}
 	failed := answerTo("R1-web2", "web2", 4, "failed")
 	failed.Failure = &fleet.HostError{Step: "building", Code: "build_failed", Message: "nul \x00", ExitCode: 1, LogTail: "…"}
 	confirmed, err := w.d.RecordAnswers(t.Context(), []db.AnswerRow{
@@ -52,7 +52,8 @@ func TestAnswersMoveOrderAndRollout(t *testing.T) {
 	begun, cause := w.now.Add(-time.Minute), *failed.Failure
 	cause.Message = "nul \uFFFD"
 	equal(t, "hosts", r.Hosts, []fleet.HostProgress{
-		{Host: "web1", State: fleet.HostHealthy, Order: "R1-web1", Since: w.now, StartedAt: begun, EndedAt: w.now},
+		{Host: "web1", State: fleet.HostHealthy, Order: "R1-web1", Since: w.now, StartedAt: begun, EndedAt: w.now,
+			Switched: true, Target: fleet.System{Path: "/nix/store/ccc", Commit: "ccc"}},
 		{Host: "web2", State: fleet.HostFailed, Order: "R1-web2", Since: w.now, StartedAt: begun, EndedAt: w.now, Failure: &cause},
 	})
 	o, err := w.d.Order(t.Context(), "R1-web1")

@@ -47,8 +47,8 @@ type saving struct {
 
 func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 	before := s.claim.Rollout
-	if before.State == fleet.RolloutPlanned && s.move.State.Blocks() {
-		if err := onlyOne(ctx, tx, before); err != nil {
+	if !before.State.Blocks() && s.move.State.Blocks() {
+		if err := onlyOne(ctx, tx, before.ID); err != nil {
 			return err
 		}
 	}
@@ -76,6 +76,9 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 	if err := assignOrders(ctx, tx, s, issued); err != nil {
 		return err
 	}
+	if err := followMove(ctx, tx, s); err != nil {
+		return err
+	}
 	if before.State != s.move.State {
 		return d.rolloutMoved(ctx, tx, before, move{to: s.move.State, actor: actorOf(before), reason: s.move.Reason}, s.now)
 	}
@@ -88,16 +91,25 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 // onlyOne makes two replicas that start two rollouts of one repository at the same
 // moment go one after the other: what the claim saw may be over. The lock ends
 // with the transaction; it is taken before any row.
-func onlyOne(ctx context.Context, tx pgx.Tx, r fleet.Rollout) error {
-	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('rollouts of repository', @repo))`, args{"repo": r.RepoID}); err != nil {
+func onlyOne(ctx context.Context, tx pgx.Tx, id string) error {
+	repo, err := value[int64](ctx, tx, `select repo_id from rollouts where id = @id`, args{"id": id})
+	if err != nil {
 		return err
 	}
-	blocked, err := value[bool](ctx, tx, `
-		select exists (select from rollouts where repo_id = @repo and id <> @id and state in `+blockingStates+`)`,
-		args{"repo": r.RepoID, "id": r.ID})
-	if err == nil && blocked {
-		return ErrConflict
+	if err := lockRollouts(ctx, tx, repo); err != nil {
+		return err
 	}
+	blocked, err := value[bool](ctx, tx, `select `+otherBlocks+` from rollouts r where r.id = @id`, args{"id": id})
+	if err == nil && blocked {
+		return fmt.Errorf("%w: another rollout of the repository is under way", ErrConflict)
+	}
+	return err
+}
+
+// lockRollouts keeps others from beginning rollouts of a repository until the
+// transaction ends.
+func lockRollouts(ctx context.Context, tx pgx.Tx, repo int64) error {
+	_, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended('rollouts of repository', @repo))`, args{"repo": repo})
 	return err
 }
 
@@ -128,106 +140,9 @@ func storeMove(ctx context.Context, tx pgx.Tx, s saving) error {
 		})
 }
 
-// storeProgress stores the hosts that the move changed, each only if it is still
-// as the move knew it: hosts answer at any time.
-func storeProgress(ctx context.Context, tx pgx.Tx, s saving) (changed bool, err error) {
-	before := make(map[string]fleet.HostProgress, len(s.claim.Rollout.Hosts))
-	for _, h := range s.claim.Rollout.Hosts {
-		before[h.Host] = h
-	}
-	var added, moved []fleet.HostProgress
-	var positions []int
-	for i, h := range s.move.Hosts {
-		was, known := before[h.Host]
-		switch {
-		case !known:
-			added, positions = append(added, h), append(positions, i)
-		case !sameProgress(was, h):
-			moved = append(moved, h)
-		}
-	}
-	if len(added) > 0 {
-		if err := insertProgress(ctx, tx, s.claim.Rollout.ID, added, positions); err != nil {
-			return false, err
-		}
-	}
-	if len(moved) > 0 {
-		if err := updateProgress(ctx, tx, s.claim.Rollout.ID, before, moved); err != nil {
-			return false, err
-		}
-		if err := endOrders(ctx, tx, before, moved, s.now); err != nil {
-			return false, err
-		}
-	}
-	return len(added)+len(moved) > 0, nil
-}
-
-func sameProgress(a, b fleet.HostProgress) bool {
-	return a.Wave == b.Wave && a.State == b.State && a.Order == b.Order && a.Since.Equal(b.Since) &&
-		a.StartedAt.Equal(b.StartedAt) && a.EndedAt.Equal(b.EndedAt) && (a.Failure == nil) == (b.Failure == nil)
-}
-
-// progressArgs are the columns of hosts of a rollout, for unnest.
-func progressArgs(rollout string, hosts []fleet.HostProgress) args {
-	n := len(hosts)
-	host, state, order := make([]string, n), make([]string, n), make([]string, n)
-	failure, wave := make([]*fleet.HostError, n), make([]int, n)
-	since, started, ended := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
-	for i, h := range hosts {
-		host[i], state[i], order[i], failure[i], wave[i] = h.Host, string(h.State), h.Order, h.Failure, h.Wave
-		since[i], started[i], ended[i] = h.Since, h.StartedAt, h.EndedAt
-	}
-	return args{
-		"rollout": rollout, "host": host, "state": state, "order": order, "failure": failures(failure), "wave": wave,
-		"since": since, "started": started, "ended": ended,
-	}
-}
-
-// failures encodes failures as texts that unnest casts to jsonb; no failure is null.
-func failures(list []*fleet.HostError) []*string {
-	texts := make([]*string, len(list))
-	for i, f := range list {
-		if f == nil {
-			continue
-		}
-		b, err := marshalJSON(f)
-		if err != nil { // strings and numbers always encode
-			continue
-		}
-		text := string(b)
-		texts[i] = &text
-	}
-	return texts
-}
-
-func insertProgress(ctx context.Context, tx pgx.Tx, rollout string, hosts []fleet.HostProgress, positions []int) error {
-	a := progressArgs(rollout, hosts)
-	a["position"] = positions
-	_, err := tx.Exec(ctx, `
-		insert into rollout_hosts (rollout_id, host, position, wave, state, order_id, since, started_at, ended_at, failure)
-		select @rollout, c.* from unnest(@host::text[], @position::int[], @wave::int[], @state::text[], @order::text[],
-			@since::timestamptz[], @started::timestamptz[], @ended::timestamptz[], @failure::jsonb[]) c`, a)
-	return err
-}
-
-func updateProgress(ctx context.Context, tx pgx.Tx, rollout string, before map[string]fleet.HostProgress, hosts []fleet.HostProgress) error {
-	a := progressArgs(rollout, hosts)
-	from, held := make([]string, len(hosts)), make([]string, len(hosts))
-	for i, h := range hosts {
-		from[i], held[i] = string(before[h.Host].State), before[h.Host].Order
-	}
-	a["from"], a["held"] = from, held
-	tag, err := tx.Exec(ctx, `
-		update rollout_hosts h set wave = c.wave, state = c.state, order_id = c.order_id, since = c.since,
-			started_at = c.started_at, ended_at = c.ended_at, failure = c.failure
-		from unnest(@host::text[], @from::text[], @held::text[], @wave::int[], @state::text[], @order::text[],
-			@since::timestamptz[], @started::timestamptz[], @ended::timestamptz[], @failure::jsonb[])
-			c (host, from_state, from_order, wave, state, order_id, since, started_at, ended_at, failure)
-		where h.rollout_id = @rollout and h.host = c.host and h.state = c.from_state and h.order_id = c.from_order`, a)
-	if err == nil && tag.RowsAffected() != int64(len(hosts)) {
-		return fmt.Errorf("%w: %d of %d hosts", ErrConflict, len(hosts)-int(tag.RowsAffected()), len(hosts))
-	}
-	return err
+// gives reports whether the move gives a host an order of the rollout.
+func (s saving) gives(host string) bool {
+	return slices.Contains(s.move.Orders, host) || slices.Contains(s.move.Reboots, host)
 }
 
 // stillToCancel is the orders of a move without those that would take back what a
@@ -237,27 +152,37 @@ func stillToCancel(ctx context.Context, tx pgx.Tx, s saving) ([]fleet.Order, err
 	if len(s.move.Cancel) == 0 {
 		return s.orders, nil
 	}
-	held, err := all[struct{ Host string }](ctx, tx, `
-		with locked as materialized (
-			select id, name, last_gen from hosts where name = any(@hosts) order by id for no key update
-		)
-		select l.name as host from locked l join orders o on o.host = l.name and o.gen = l.last_gen
-		where o.rollout_id = @rollout`,
-		args{"hosts": s.move.Cancel, "rollout": s.claim.Rollout.ID})
+	held, err := holding(ctx, tx, s.claim.Rollout.ID, s.move.Cancel)
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(slices.Clone(s.orders), func(o fleet.Order) bool {
-		return slices.Contains(s.move.Cancel, o.Host) && !slices.Contains(s.move.Orders, o.Host) &&
-			!slices.ContainsFunc(held, func(h struct{ Host string }) bool { return h.Host == o.Host })
+		return slices.Contains(s.move.Cancel, o.Host) && !s.gives(o.Host) &&
+			!slices.Contains(held, o.Host)
 	}), nil
+}
+
+// holding are those of the hosts whose newest order is the rollout's. Their rows stay
+// locked, so that none gets another one meanwhile.
+func holding(ctx context.Context, tx pgx.Tx, rollout string, hosts []string) ([]string, error) {
+	rows, err := tx.Query(ctx, `
+		with locked as materialized (
+			select id, name, last_gen from hosts where name = any(@hosts) order by id for no key update
+		)
+		select l.name from locked l join orders o on o.host = l.name and o.gen = l.last_gen
+		where o.rollout_id = @rollout`,
+		args{"hosts": hosts, "rollout": rollout})
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
 // assignOrders notes which order each host works on.
 func assignOrders(ctx context.Context, tx pgx.Tx, s saving, issued []fleet.Order) error {
 	var hosts, ids []string
 	for _, o := range issued {
-		if slices.Contains(s.move.Orders, o.Host) && o.Rollout == s.claim.Rollout.ID {
+		if s.gives(o.Host) && o.Rollout == s.claim.Rollout.ID {
 			hosts, ids = append(hosts, o.Host), append(ids, o.ID)
 		}
 	}

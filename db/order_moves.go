@@ -24,6 +24,10 @@ type answeredRow struct {
 	Since     time.Time
 	StartedAt time.Time
 	EndedAt   time.Time
+	Before    fleet.System
+	Target    fleet.System
+	Switched  bool
+	HostNote  string
 }
 
 // readAnswered locks, in the order that everybody keeps, the rollouts (which also
@@ -41,7 +45,9 @@ func readAnswered(ctx context.Context, tx pgx.Tx, ids []string, now time.Time) (
 	var known map[string]*answered
 	b.Queue(`
 		select o.id, o.host, o.gen, coalesce(o.rollout_id, '') as rollout_id, o.kind, o.state,
-			o.received_at as received, o.ended_at as ended, coalesce(p.state, '') as progress, p.since, p.started_at, p.ended_at
+			o.received_at as received, o.ended_at as ended, coalesce(p.state, '') as progress, p.since, p.started_at, p.ended_at,
+			coalesce(p.before, '{}') as before, coalesce(p.target, '{}') as target, coalesce(p.switched, false) as switched,
+			coalesce(p.note, '') as host_note
 		from orders o
 		left join rollout_hosts p on p.rollout_id = o.rollout_id and p.host = o.host and p.order_id = o.id
 		where o.id = any(@ids)
@@ -72,6 +78,7 @@ type answered struct {
 func newAnswered(r answeredRow) *answered {
 	return &answered{row: r, state: r.State, progress: fleet.HostProgress{
 		Host: r.Host, State: r.Progress, Since: r.Since, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Before: r.Before, Target: r.Target, Switched: r.Switched, Note: r.HostNote,
 	}}
 }
 
@@ -103,7 +110,7 @@ func movedOf(known map[string]*answered) (orders, hosts []*answered) {
 		if o.changed() {
 			orders = append(orders, o)
 		}
-		if o.progress.State != o.row.Progress {
+		if o.moved() {
 			hosts = append(hosts, o)
 		}
 	}
@@ -122,13 +129,15 @@ func queueProgress(batch *pgx.Batch, hosts []*answered) {
 	a := progressArgs("", list)
 	batch.Queue(`
 		update rollout_hosts h set state = c.state, since = c.since, started_at = c.started_at, ended_at = c.ended_at,
-			failure = coalesce(c.failure, h.failure)
+			failure = coalesce(c.failure, h.failure), before = c.before, target = c.target, switched = c.switched, note = c.note
 		from unnest(@rollouts::text[], @host::text[], @state::text[], @since::timestamptz[], @started::timestamptz[],
-			@ended::timestamptz[], @failure::jsonb[]) c (rollout_id, host, state, since, started_at, ended_at, failure)
+			@ended::timestamptz[], @failure::jsonb[], @before::jsonb[], @target::jsonb[], @switched::bool[], @note::text[])
+			c (rollout_id, host, state, since, started_at, ended_at, failure, before, target, switched, note)
 		where h.rollout_id = c.rollout_id and h.host = c.host`,
 		args{
 			"rollouts": rollouts, "host": a["host"], "state": a["state"], "since": a["since"],
 			"started": a["started"], "ended": a["ended"], "failure": a["failure"],
+			"before": a["before"], "target": a["target"], "switched": a["switched"], "note": a["note"],
 		})
 }
 

@@ -16,7 +16,7 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check, branch (delete it), react, deployment, lock or send
+	Kind    string          // merge, comment, check, branch (delete it), react, deployment, revert, lock or send
 	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"}, {"proposal"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
@@ -67,6 +67,10 @@ func reactEffect(updateID, comment int64, content string) Effect {
 
 func deploymentEffect(rollout string) Effect {
 	return newEffect("deployment", rollout, rolloutPayload{Rollout: rollout})
+}
+
+func revertEffect(rollout string) Effect {
+	return newEffect("revert", rollout, rolloutPayload{Rollout: rollout})
 }
 
 func lockEffect(proposal string) Effect {

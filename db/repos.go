@@ -78,7 +78,7 @@ func (d *DB) ClaimRepos(ctx context.Context, now time.Time, lease time.Duration,
 			returning repos.*
 		)
 		select id, installation_id, owner, name, default_branch, head_sha, attempt, fence, wake,
-			coalesce((select o.commit_sha from rollouts o where o.repo_id = r.id
+			coalesce((select o.commit_sha from rollouts o where o.repo_id = r.id and o.kind <> 'restore'
 				order by o.created_at desc, o.id desc limit 1), '') as last_rollout_commit
 		from r order by id`,
 		args{"now": now, "until": now.Add(lease), "n": n})
@@ -139,7 +139,7 @@ func (d *DB) saveRepo(ctx context.Context, tx pgx.Tx, c RepoClaim, v RepoChange,
 		}
 	}
 	if v.Rollout != nil {
-		if err := d.startRollout(ctx, tx, *v.Rollout, 0, now); err != nil {
+		if _, err := d.startRollout(ctx, tx, *v.Rollout, 0, now); err != nil {
 			return err
 		}
 	}

@@ -131,6 +131,7 @@ type RequestEnd struct {
 	Deploy  *NewRollout
 	Orders  []fleet.Order
 	Move    *RolloutMove
+	Restore *RolloutRestore
 
 	Answer *fleet.Answer // to show on the update, where it was a command
 	React  string        // GitHub's word for the reaction to the comment: "+1", "-1" or "confused"
@@ -140,6 +141,12 @@ type RequestEnd struct {
 type RolloutMove struct {
 	ID string
 	StateChange
+}
+
+// RolloutRestore is a person's wish to have an ended rollout undone.
+type RolloutRestore struct {
+	Of  string
+	New NewRollout
 }
 
 // FinishRequest stores in one transaction what comes of a request, and who asked
@@ -239,8 +246,12 @@ func (d *DB) grant(ctx context.Context, tx pgx.Tx, c RequestClaim, end RequestEn
 		return rewriteCheck(ctx, tx, c.UpdateID, now)
 	case end.Move != nil:
 		return d.setRolloutState(ctx, tx, end.Move.ID, end.Move.StateChange, now)
+	case end.Restore != nil:
+		_, err := d.startRestore(ctx, tx, end.Restore.Of, end.Restore.New, now)
+		return err
 	case end.Deploy != nil:
-		return d.startRollout(ctx, tx, *end.Deploy, c.UpdateID, now)
+		_, err := d.startRollout(ctx, tx, *end.Deploy, c.UpdateID, now)
+		return err
 	case len(end.Orders) > 0:
 		_, err := insertOrders(ctx, tx, end.Orders, now)
 		return err

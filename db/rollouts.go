@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,25 +11,19 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// NewRollout is a rollout that shall begin. There is one for each commit of a
-// repository, however many reasons there are to start it.
-type NewRollout struct {
-	ID       string // a ULID
-	RepoID   int64
-	UpdateID int64 // 0 when a push started it
-	Commit   string
-	Deploy   fleet.DeployPolicy // as it was when the rollout was asked for
-	Reason   string
-	Actor    string
-}
-
 // RolloutClaim is a rollout handed out for a look, with what decides its next move.
 type RolloutClaim struct {
 	Rollout      fleet.Rollout
 	Deploy       fleet.DeployPolicy
 	Hosts        map[string]fleet.Host // all hosts of the repository, as they are now
 	Newer        bool                  // a newer rollout of the repository exists that was not taken back
+	NewerHosts   map[string]bool       // of the hosts that are away or put off, those that newer rollouts have taken on
 	OtherRunning bool                  // another rollout of the repository blocks this one
+	ByPerson     bool                  // a person asked for it, beside what follows from merges and pushes
+	Only         []string              // of the hosts that Deploy picks, only these take part; none means all
+	Quarantine   string                // why its commit must not spread by itself; empty where it may
+	Parent       *fleet.Rollout        // what it restores
+	Restoring    *fleet.Rollout        // what restores it: the newest one, ended or not
 	Attempt      int                   // claims since the last look that was stored, this one included
 
 	fence, wake int64
@@ -49,15 +44,16 @@ type rolloutRow struct {
 	Headline  string
 	StartedAt time.Time
 	EndedAt   time.Time
+	Revert    fleet.Revert
 }
 
 const rolloutColumns = `r.id, r.kind, coalesce(r.restores, '') as restores, r.repo_id, coalesce(r.update_id, 0) as update_id, r.commit_sha as commit, r.state, r.plan,
-	r.reason, r.actor, r.headline, r.started_at, r.ended_at`
+	r.reason, r.actor, r.headline, r.started_at, r.ended_at, r.revert`
 
 func (r rolloutRow) rollout() fleet.Rollout {
 	return fleet.Rollout{
 		ID: r.ID, Kind: r.Kind, Restores: r.Restores, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, State: r.State, Plan: r.Plan,
-		Reason: r.Reason, Actor: r.Actor, Headline: r.Headline, StartedAt: r.StartedAt, EndedAt: r.EndedAt,
+		Reason: r.Reason, Actor: r.Actor, Headline: r.Headline, StartedAt: r.StartedAt, EndedAt: r.EndedAt, Revert: r.Revert,
 	}
 }
 
@@ -69,39 +65,6 @@ type progressRow struct {
 
 const progressColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, h.failure,
 	h.before, h.target, h.switched, h.note`
-
-// startRollout inserts a rollout unless its commit has one, and makes the others
-// of the repository look at what that means for them.
-func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, r NewRollout, updateID int64, now time.Time) error {
-	if r.UpdateID == 0 {
-		r.UpdateID = updateID
-	}
-	fresh, err := value[bool](ctx, tx, `
-		insert into rollouts as known (id, repo_id, update_id, commit_sha, state, deploy, reason, actor, created_at, due_at)
-		values (@id, @repo, nullif(@update::bigint, 0), @commit, 'planned', @deploy, @reason, @actor, @now, @now)
-		on conflict (repo_id, commit_sha) where kind = 'deploy' and not by_person do update set update_id = coalesce(known.update_id, excluded.update_id)
-		returning id = @id`,
-		args{
-			"id": r.ID, "repo": r.RepoID, "update": r.UpdateID, "commit": r.Commit, "deploy": r.Deploy,
-			"reason": r.Reason, "actor": r.Actor, "now": now,
-		})
-	if err != nil {
-		return fmt.Errorf("start rollout of %s: %w", short(r.Commit), err)
-	}
-	if !fresh {
-		return nil
-	}
-	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
-		return err
-	}
-	if err := putEffects(ctx, tx, now, deploymentEffect(r.ID)); err != nil {
-		return err
-	}
-	return remember(ctx, tx, Event{
-		At: now, Actor: r.Actor, Kind: "rollout.planned", Subject: "rollout/" + r.ID, Reason: r.Reason,
-		Detail: map[string]any{"commit": r.Commit, "repo_id": r.RepoID, "update_id": r.UpdateID},
-	})
-}
 
 // wakeOtherRollouts makes the other rollouts of a repository due that have not ended.
 func wakeOtherRollouts(ctx context.Context, tx pgx.Tx, repoID int64, but string, now time.Time) error {
@@ -117,6 +80,16 @@ func wakeOtherRollouts(ctx context.Context, tx pgx.Tx, repoID int64, but string,
 // endedRollouts are the terminal states of a rollout.
 const endedRollouts = `('succeeded', 'rolled_back', 'failed', 'aborted', 'superseded')`
 
+// newerRollout asks of a rollout r whether a newer one was begun or is to begin. A
+// restore brings no commit, so none is newer for it, and it is newer for none.
+const newerRollout = `(r.kind <> 'restore' and exists (select from rollouts o where o.repo_id = r.repo_id
+	and (o.created_at, o.id) > (r.created_at, r.id) and o.kind <> 'restore' and o.state not in ('aborted', 'superseded')))`
+
+// otherBlocks asks of a rollout r whether another one blocks it. A restore and what it
+// restores don't block each other: the one is the other's way back.
+const otherBlocks = `exists (select from rollouts o where o.repo_id = r.repo_id and o.id <> r.id
+	and o.id is distinct from r.restores and o.restores is distinct from r.id and o.state in ` + blockingStates + `)`
+
 // ClaimRollouts hands out up to n rollouts that are due. They stay out of sight of
 // other workers until the lease has run out.
 func (d *DB) ClaimRollouts(ctx context.Context, now time.Time, lease time.Duration, n int) ([]RolloutClaim, error) {
@@ -125,6 +98,9 @@ func (d *DB) ClaimRollouts(ctx context.Context, now time.Time, lease time.Durati
 		Deploy       fleet.DeployPolicy
 		Newer        bool
 		OtherRunning bool
+		ByPerson     bool
+		OnlyHosts    []string
+		Quarantine   string
 		Attempt      int
 		Fence        int64
 		Wake         int64
@@ -141,11 +117,10 @@ func (d *DB) ClaimRollouts(ctx context.Context, now time.Time, lease time.Durati
 				from due where rollouts.id = due.id
 				returning rollouts.*
 			)
-			select `+rolloutColumns+`, r.deploy, r.attempt, r.fence, r.wake,
-				exists (select from rollouts o where o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id)
-					and o.state not in ('aborted', 'superseded')) as newer,
-				exists (select from rollouts o where o.repo_id = r.repo_id and o.id <> r.id
-					and o.state in `+blockingStates+`) as other_running
+			select `+rolloutColumns+`, r.deploy, r.by_person, r.only_hosts, r.attempt, r.fence, r.wake,
+				`+newerRollout+` as newer, `+otherBlocks+` as other_running,
+				coalesce((select q.reason from quarantine q where q.repo_id = r.repo_id and q.commit_sha = r.commit_sha
+					and q.lifted_at is null), '') as quarantine
 			from r order by r.created_at, r.id`,
 			args{"now": now, "until": now.Add(lease), "n": n})
 		if err != nil {
@@ -157,6 +132,7 @@ func (d *DB) ClaimRollouts(ctx context.Context, now time.Time, lease time.Durati
 			ids[i] = r.ID
 			claims[i] = RolloutClaim{
 				Rollout: r.rollout(), Deploy: r.Deploy, Newer: r.Newer, OtherRunning: r.OtherRunning,
+				ByPerson: r.ByPerson, Only: r.OnlyHosts, Quarantine: r.Quarantine,
 				Attempt: r.Attempt, fence: r.Fence, wake: r.Wake,
 			}
 		}
@@ -188,6 +164,33 @@ func fillClaims(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []str
 		for _, h := range hosts {
 			c.Hosts[h.Name] = h.host()
 		}
+	}
+	if err := fillNewerHosts(ctx, tx, claims, ids); err != nil {
+		return err
+	}
+	return fillRestores(ctx, tx, claims, ids)
+}
+
+// fillNewerHosts adds to each claim which of its hosts that may yet come back are hosts
+// of a newer rollout that has begun, and so are left to that one.
+func fillNewerHosts(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []string) error {
+	rows, err := all[struct{ ID, Host string }](ctx, tx, `
+		select distinct r.id, h.host from rollouts r
+		join rollout_hosts h on h.rollout_id = r.id and h.state in ('offline', 'deferred')
+		join rollouts o on o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id)
+			and o.kind <> 'restore' and o.state not in ('planned', 'aborted', 'superseded')
+		join rollout_hosts n on n.rollout_id = o.id and n.host = h.host and n.state <> 'excluded'
+		where r.id = any(@ids)`, args{"ids": ids})
+	if err != nil {
+		return err
+	}
+	at := make(map[string]map[string]bool, len(claims))
+	for i, c := range claims {
+		claims[i].NewerHosts = map[string]bool{}
+		at[c.Rollout.ID] = claims[i].NewerHosts
+	}
+	for _, r := range rows {
+		at[r.ID][r.Host] = true
 	}
 	return nil
 }
@@ -238,6 +241,11 @@ func (d *DB) SetRolloutState(ctx context.Context, id string, c StateChange, now 
 }
 
 func (d *DB) setRolloutState(ctx context.Context, tx pgx.Tx, id string, c StateChange, now time.Time) error {
+	if c.To.Blocks() {
+		if err := onlyOne(ctx, tx, id); err != nil {
+			return err
+		}
+	}
 	r, err := lockRolloutAfterUpdates(ctx, tx, id, now)
 	if err != nil {
 		return err
@@ -257,7 +265,13 @@ func (d *DB) setRolloutState(ctx context.Context, tx pgx.Tx, id string, c StateC
 	if err != nil {
 		return err
 	}
-	return d.rolloutMoved(ctx, tx, r.rollout(), move{to: c.To, actor: c.Actor, reason: c.Reason}, now)
+	if err := d.rolloutMoved(ctx, tx, r.rollout(), move{to: c.To, actor: c.Actor, reason: c.Reason}, now); err != nil {
+		return err
+	}
+	if c.To != fleet.RolloutAborted || r.State != fleet.RolloutRollingBack {
+		return nil
+	}
+	return d.abortRestore(ctx, tx, id, c, now)
 }
 
 // lockRolloutAfterUpdates wakes the open updates of the rollout's repository and
@@ -290,7 +304,8 @@ func (d *DB) rolloutMoved(ctx context.Context, tx pgx.Tx, r fleet.Rollout, m mov
 	if err := wakeOtherRollouts(ctx, tx, r.RepoID, r.ID, now); err != nil {
 		return err
 	}
-	if err := putEffects(ctx, tx, now, deploymentEffect(r.ID)); err != nil {
+	// GitHub knows no deployment that restores; what it restores is no longer deployed.
+	if err := putEffects(ctx, tx, now, deploymentEffect(cmp.Or(r.Restores, r.ID))); err != nil {
 		return err
 	}
 	return d.showRollout(ctx, tx, r.UpdateID, now)
@@ -308,32 +323,45 @@ func (d *DB) showRollout(ctx context.Context, tx pgx.Tx, updateID int64, now tim
 
 // Rollout reads one rollout with its hosts.
 func (d *DB) Rollout(ctx context.Context, id string) (fleet.Rollout, error) {
-	r, err := d.rolloutWhere(ctx, `r.id = @id`, args{"id": id})
+	list, err := rolloutsWhere(ctx, d.pool, `r.id = @id`, args{"id": id})
+	if err == nil && len(list) == 0 {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return fleet.Rollout{}, fmt.Errorf("read rollout %s: %w", id, err)
 	}
-	return r, nil
+	return list[0], nil
 }
 
-// RolloutOf reads the rollout of one commit with its hosts; nil if there is none.
+// RolloutOf reads the newest rollout that brings one commit to hosts, with its hosts;
+// nil if there is none.
 func (d *DB) RolloutOf(ctx context.Context, repoID int64, commit string) (*fleet.Rollout, error) {
-	r, err := d.rolloutWhere(ctx, `r.repo_id = @repo and r.commit_sha = @commit`, args{"repo": repoID, "commit": commit})
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
+	list, err := rolloutsWhere(ctx, d.pool, `r.repo_id = @repo and r.commit_sha = @commit and r.kind <> 'restore'
+		order by r.created_at desc, r.id desc limit 1`, args{"repo": repoID, "commit": commit})
 	if err != nil {
 		return nil, fmt.Errorf("read rollout of %s: %w", short(commit), err)
 	}
-	return &r, nil
+	if len(list) == 0 {
+		return nil, nil
+	}
+	return &list[0], nil
 }
 
-func (d *DB) rolloutWhere(ctx context.Context, where string, a args) (fleet.Rollout, error) {
-	row, err := one[rolloutRow](ctx, d.pool, `select `+rolloutColumns+` from rollouts r where `+where, a)
-	if err != nil {
-		return fleet.Rollout{}, err
+// rolloutsWhere reads rollouts with their hosts; where may go on with an order.
+func rolloutsWhere(ctx context.Context, q querier, where string, a args) ([]fleet.Rollout, error) {
+	rows, err := all[rolloutRow](ctx, q, `select `+rolloutColumns+` from rollouts r where `+where, a)
+	if err != nil || len(rows) == 0 {
+		return nil, err
 	}
-	progress, err := progressOf(ctx, d.pool, []string{row.ID})
-	r := row.rollout()
-	r.Hosts = progress[r.ID]
-	return r, err
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	progress, err := progressOf(ctx, q, ids)
+	list := make([]fleet.Rollout, len(rows))
+	for i, r := range rows {
+		list[i] = r.rollout()
+		list[i].Hosts = progress[r.ID]
+	}
+	return list, err
 }

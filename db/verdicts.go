@@ -151,7 +151,7 @@ func (d *DB) followVerdict(ctx context.Context, tx pgx.Tx, c UpdateClaim, v Verd
 		}
 	}
 	if to == fleet.UpdateMerged && from != to && v.Rollout != nil {
-		if err := d.startRollout(ctx, tx, *v.Rollout, id, now); err != nil {
+		if _, err := d.startRollout(ctx, tx, *v.Rollout, id, now); err != nil {
 			return err
 		}
 	}
@@ -238,7 +238,8 @@ func (d *DB) recordMerge(ctx context.Context, tx pgx.Tx, updateID int64, m Merge
 	if m.Rollout == nil {
 		return nil
 	}
-	return d.startRollout(ctx, tx, *m.Rollout, updateID, m.At)
+	_, err = d.startRollout(ctx, tx, *m.Rollout, updateID, m.At)
+	return err
 }
 
 func lockUpdate(ctx context.Context, tx pgx.Tx, id int64) (fleet.Update, error) {

@@ -101,13 +101,16 @@ func queueUpdateViews(b *pgx.Batch, v *fleet.Overview, now time.Time) {
 		})
 }
 
-// shownRollouts are those that have not ended and the newest that has, of each
-// repository.
+// shownRollouts are those that have not ended and of each repository the newest that
+// has, and the newest of those that brought a commit: what one that restores ended for.
 const shownRollouts = `
-	select r.* from rollouts r where r.state not in ` + endedRollouts + `
-	union all
-	(select distinct on (r.repo_id) r.* from rollouts r where r.state in ` + endedRollouts + `
-		order by r.repo_id, r.created_at desc, r.id desc)`
+	select r.* from rollouts r where r.state not in ` + endedRollouts + ` or r.id in (
+		select distinct on (e.repo_id) e.id from rollouts e where e.state in ` + endedRollouts + `
+		order by e.repo_id, e.created_at desc, e.id desc
+	) or r.id in (
+		select distinct on (e.repo_id) e.id from rollouts e where e.state in ` + endedRollouts + ` and e.kind <> 'restore'
+		order by e.repo_id, e.created_at desc, e.id desc
+	)`
 
 func queueRolloutViews(b *pgx.Batch, v *fleet.Overview) {
 	at := map[string]int{}

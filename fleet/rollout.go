@@ -52,7 +52,16 @@ type Rollout struct {
 	Headline  string // e.g. "Deploying 3/9 hosts…"
 	StartedAt time.Time
 	EndedAt   time.Time
+	Revert    Revert
 	Hosts     []HostProgress
+}
+
+// Revert is the pull request that takes a rollout's commit back (on_failure: revert_pr).
+type Revert struct {
+	Number int    `json:"number,omitempty"` // of the pull request; 0 where there is none
+	Found  string `json:"found,omitempty"`  // what became of it, in one sentence; empty where none was asked for, or while it isn't known
+	Commit string `json:"commit,omitempty"` // that was made for it, on no branch at first
+	Base   string `json:"base,omitempty"`   // that Commit was made on
 }
 
 // HostProgress is one host within a rollout.

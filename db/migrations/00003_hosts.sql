@@ -8,8 +8,13 @@ alter table rollouts
     add kind text not null default 'deploy' check (kind in ('deploy', 'backward', 'restore')),
     add by_person boolean not null default false,
     add restores text references rollouts,
+    add request text not null default '', -- names a person's wish, so that a second click is the same one
+    add only_hosts text[],                -- of what deploy picks, only these take part
+    add force boolean not null default false,
+    add revert jsonb not null default '{}', -- what became of the pull request that takes its commit back
     drop constraint rollouts_repo_id_commit_sha_key;
 create unique index rollouts_once on rollouts (repo_id, commit_sha) where kind = 'deploy' and not by_person;
+create index rollouts_request on rollouts (repo_id, request) where request <> '';
 create index rollouts_commit on rollouts (repo_id, commit_sha, created_at desc);
 create unique index rollouts_restore on rollouts (restores)
     where restores is not null and state in ('planned', 'running', 'paused', 'halted', 'rolling_back');
