@@ -57,12 +57,29 @@ type treePayload struct {
 	} `json:"tree"`
 }
 
-// modes finds the git mode of files at a commit, directory by directory. A file
-// that is not there is not in the map.
+// modes finds the git mode of files at a commit. A file that is not there is not in
+// the map.
 func (c *client) modes(ctx context.Context, repo fleet.Repo, commit string, files []string) (map[string]string, error) {
+	entries, err := c.entries(ctx, repo, commit, files)
+	modes := make(map[string]string, len(entries))
+	for file, e := range entries {
+		modes[file] = e.mode
+	}
+	return modes, err
+}
+
+// treeEntry is one file at one commit.
+type treeEntry struct {
+	mode string
+	sha  string // of its content
+}
+
+// entries finds files at a commit, directory by directory. A file that is not there is
+// not in the map.
+func (c *client) entries(ctx context.Context, repo fleet.Repo, commit string, files []string) (map[string]treeEntry, error) {
 	op := fmt.Sprintf("read git modes at %.7s", commit)
 	trees := map[string]treePayload{} // by object, as several locks share directories
-	found := map[string]string{}
+	found := map[string]treeEntry{}
 	for _, file := range files {
 		sha, dirs := commit, strings.Split(path.Dir(file), "/")
 		if dirs[0] == "." {
@@ -81,7 +98,7 @@ func (c *client) modes(ctx context.Context, repo fleet.Repo, commit string, file
 				break
 			}
 			if i == len(dirs) {
-				found[file] = mode
+				found[file] = treeEntry{mode, next}
 			}
 			sha = next
 		}

@@ -45,36 +45,47 @@ func (f *Forge) makeCommit(ctx context.Context, repo fleet.Repo, n FileCommit) (
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", op, err)
 	}
-	path, err := repoPath(repo, "/git/commits/"+n.Parent)
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", op, err)
-	}
-	parent, err := get[struct {
-		SHA  string
-		Tree struct{ SHA string }
-	}](ctx, c, op, path)
-	if err != nil {
-		return "", err
-	}
-	if parent.SHA != n.Parent || !isSHA(parent.Tree.SHA) {
-		return "", &Error{Op: op, Code: http.StatusOK, Message: "another commit, or one without a tree"}
-	}
 	blob, err := c.object(ctx, repo, op, "blobs", map[string]any{
 		"content": base64.StdEncoding.EncodeToString(n.Content), "encoding": "base64",
 	})
 	if err != nil {
 		return "", err
 	}
-	tree, err := c.object(ctx, repo, op, "trees", map[string]any{
-		"base_tree": parent.Tree.SHA,
-		"tree":      []map[string]string{{"path": n.Path, "mode": "100644", "type": "blob", "sha": blob}},
+	return c.commitOn(ctx, repo, op, n.Parent, n.Title+"\n\n"+n.Message, []map[string]any{
+		{"path": n.Path, "mode": "100644", "type": "blob", "sha": blob},
 	})
+}
+
+// gitCommit is a commit with what it was made on.
+type gitCommit struct {
+	SHA     string
+	Tree    struct{ SHA string }
+	Parents []struct{ SHA string }
+}
+
+func (c *client) gitCommit(ctx context.Context, repo fleet.Repo, op, sha string) (gitCommit, error) {
+	path, err := repoPath(repo, "/git/commits/"+sha)
+	if err != nil {
+		return gitCommit{}, fmt.Errorf("%s: %w", op, err)
+	}
+	got, err := get[gitCommit](ctx, c, op, path)
+	if err == nil && (got.SHA != sha || !isSHA(got.Tree.SHA)) {
+		err = &Error{Op: op, Code: http.StatusOK, Message: "another commit, or one without a tree"}
+	}
+	return got, err
+}
+
+// commitOn makes a commit that changes files of the parent's tree.
+func (c *client) commitOn(ctx context.Context, repo fleet.Repo, op, parent, message string, files []map[string]any) (string, error) {
+	on, err := c.gitCommit(ctx, repo, op, parent)
 	if err != nil {
 		return "", err
 	}
-	return c.object(ctx, repo, op, "commits", map[string]any{
-		"message": n.Title + "\n\n" + n.Message, "tree": tree, "parents": []string{n.Parent},
-	})
+	tree, err := c.object(ctx, repo, op, "trees", map[string]any{"base_tree": on.Tree.SHA, "tree": files})
+	if err != nil {
+		return "", err
+	}
+	return c.object(ctx, repo, op, "commits", map[string]any{"message": message, "tree": tree, "parents": []string{parent}})
 }
 
 // object makes one git object and returns its id.

@@ -180,17 +180,21 @@ const gitConfig = `
 
 var (
 	shaPattern = regexp.MustCompile(`^[0-9a-f]{40}$`)
+	shortSHA   = regexp.MustCompile(`^[0-9a-f]{7,39}$`)
 	refPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$`)
 )
 
-// resolve finds the commit that a ref of the API means: a SHA, a branch, a
-// tag, or "heads/x".
+// resolve finds the commit that a ref of the API means: a SHA or its beginning, a
+// branch, a tag, or "heads/x".
 func (g gitDir) resolve(ref string) (string, bool) {
 	candidates := []string{"refs/heads/" + ref, "refs/tags/" + ref, "refs/" + strings.TrimPrefix(ref, "refs/")}
 	if shaPattern.MatchString(ref) {
 		candidates = []string{ref}
 	} else if !refPattern.MatchString(ref) || strings.Contains(ref, "..") {
 		return "", false
+	}
+	if shortSHA.MatchString(ref) {
+		candidates = append(candidates, ref)
 	}
 	for _, c := range candidates {
 		if sha, err := g.line("rev-parse", "--verify", "--quiet", c+"^{commit}"); err == nil {
