@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/forge"
 )
 
@@ -16,6 +17,9 @@ func (a *App) deployment(ctx context.Context, rollout string) error {
 	known, err := a.db.Deployment(ctx, rollout)
 	if err != nil {
 		return err
+	}
+	if known.Restored {
+		known.Rollout.State, known.Rollout.Headline = fleet.RolloutSuperseded, "It was rolled back."
 	}
 	if !known.Watched || known.Shown == known.Rollout.State {
 		return nil

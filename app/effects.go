@@ -28,7 +28,7 @@ var errLater = errors.New("not yet")
 // was asked for again meanwhile stays due. Orders have a loop of their own: a slow
 // GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment", "lock")
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment", "revert", "lock")
 	if err != nil {
 		return 0, err
 	}
@@ -144,6 +144,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.react(ctx, about)
 	case "deployment":
 		return a.deployment(ctx, about.Rollout)
+	case "revert":
+		return a.revert(ctx, about.Rollout)
 	case "lock":
 		return a.commitLock(ctx, about.Proposal)
 	case "branch":

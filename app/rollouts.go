@@ -1,9 +1,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -29,29 +31,26 @@ func (a *App) workRollouts(ctx context.Context) (int, error) {
 // look orders what the plan allows now.
 func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 	now := a.cfg.Now()
-	facts := fleet.RolloutFacts{Rollout: c.Rollout, Hosts: c.Hosts, Newer: c.Newer, Busy: c.OtherRunning, Hearing: a.hearing}
+	if c.Quarantine != "" && keptBack(c) {
+		why := fmt.Sprintf("%.7s is in quarantine: %s", c.Rollout.Commit, c.Quarantine)
+		return taken(a.db.EndRollout(ctx, c, fleet.RolloutAborted, why, now))
+	}
+	facts := fleet.RolloutFacts{
+		Rollout: c.Rollout, Hosts: c.Hosts, Newer: c.Newer, NewerHosts: c.NewerHosts, Busy: c.OtherRunning,
+		Restoring: c.Restoring, Hearing: a.hearing,
+	}
 	var plan *fleet.Plan
 	if c.Rollout.State == fleet.RolloutPlanned {
-		p, progress, err := fleet.MakePlan(c.Deploy, hostList(c.Hosts))
+		p, progress, err := planFor(c)
 		if err != nil {
 			// The policy was valid when it was read, so this names hosts that are gone.
-			return a.db.EndRollout(ctx, c, fleet.RolloutFailed, fmt.Sprintf("no plan could be made: %v", err), now)
+			return taken(a.db.EndRollout(ctx, c, fleet.RolloutFailed, fmt.Sprintf("no plan could be made: %v", err), now))
 		}
 		plan = &p
 		facts.Rollout.Plan, facts.Rollout.Hosts = p, progress
 	}
 	move := fleet.Advance(facts, now)
-	orders := make([]fleet.Order, 0, len(move.Orders)+len(move.Cancel))
-	for _, host := range move.Orders {
-		o := a.newOrder(host, agentbus.KindDeploy, facts.Rollout, now)
-		o.Rollout, o.ExpiresAt = facts.Rollout.ID, facts.Rollout.Plan.OrderExpires(now)
-		orders = append(orders, o)
-	}
-	for _, host := range move.Cancel {
-		// It takes the place of the order in the bucket, so that a host that comes
-		// back finds nothing to do; the rollout does not wait for its answer.
-		orders = append(orders, a.newOrder(host, agentbus.KindNoop, facts.Rollout, now))
-	}
+	orders := a.ordersOf(facts.Rollout, move, now)
 	err := a.db.SaveRollout(ctx, c, move, plan, orders, now)
 	if errors.Is(err, db.ErrConflict) {
 		return nil // someone else moved it; they also made it due again
@@ -62,13 +61,105 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 	if move.State != c.Rollout.State || len(orders) > 0 {
 		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(move.State)).Int("ordered", len(orders)).Msg(move.Headline)
 	}
+	if move.Restore && c.Restoring == nil {
+		return a.restore(ctx, facts.Rollout, move)
+	}
 	return nil
+}
+
+// keptBack reports whether a rollout has to wait for its commit's quarantine to be
+// lifted: one that nobody asked for, and that has not begun. One that found the commit
+// bad itself halts or turns back by its own policy.
+func keptBack(c db.RolloutClaim) bool {
+	return c.Rollout.State == fleet.RolloutPlanned && c.Rollout.Kind == fleet.RolloutDeploy && !c.ByPerson
+}
+
+// planFor freezes the plan of a rollout that begins.
+func planFor(c db.RolloutClaim) (fleet.Plan, []fleet.HostProgress, error) {
+	if c.Rollout.Kind == fleet.RolloutRestore {
+		if c.Parent == nil {
+			return fleet.Plan{}, nil, errors.New("the rollout that it restores is gone")
+		}
+		plan, progress := fleet.MakeRestore(*c.Parent, c.Hosts)
+		return plan, progress, nil
+	}
+	return fleet.MakePlan(c.Deploy, only(hostList(c.Hosts), c.Only))
+}
+
+// only are those of the hosts that are named; no names means all.
+func only(hosts []fleet.Host, names []string) []fleet.Host {
+	if len(names) == 0 {
+		return hosts
+	}
+	return slices.DeleteFunc(hosts, func(h fleet.Host) bool { return !slices.Contains(names, h.Name) })
+}
+
+// ordersOf are the orders that follow from a move.
+func (a *App) ordersOf(r fleet.Rollout, move fleet.Move, now time.Time) []fleet.Order {
+	orders := make([]fleet.Order, 0, len(move.Orders)+len(move.Reboots)+len(move.Cancel))
+	of := make(map[string]fleet.HostProgress, len(move.Hosts))
+	for _, p := range move.Hosts {
+		of[p.Host] = p
+	}
+	give := func(host string, kind agentbus.Kind) *fleet.Order {
+		o := a.newOrder(host, kind, r, now)
+		o.Rollout, o.ExpiresAt = r.ID, r.Plan.OrderExpires(now)
+		orders = append(orders, o)
+		return &orders[len(orders)-1]
+	}
+	for _, host := range move.Orders {
+		switch r.Kind {
+		case fleet.RolloutRestore:
+			o, target := give(host, agentbus.KindRollback), of[host].Target
+			o.Commit, o.Detail.Target = wireCommit(target.Commit), target.Path
+		case fleet.RolloutBackward:
+			give(host, agentbus.KindRollback)
+		default:
+			give(host, agentbus.KindDeploy)
+		}
+	}
+	for _, host := range move.Reboots {
+		give(host, agentbus.KindReboot).Detail.Target = of[host].Target.Path
+	}
+	for _, host := range move.Cancel {
+		// It takes the place of the order in the bucket, so that a host that comes
+		// back finds nothing to do; the rollout does not wait for its answer.
+		orders = append(orders, a.newOrder(host, agentbus.KindNoop, r, now))
+	}
+	return orders
+}
+
+// wireCommit is a commit as a host may have told it, if it is one.
+func wireCommit(commit string) string {
+	if fullSHA.MatchString(commit) {
+		return commit
+	}
+	return ""
+}
+
+// restore starts the rollout that leads the hosts of r back. A crash before it leaves r
+// rolling back without one, which the next look finds.
+func (a *App) restore(ctx context.Context, r fleet.Rollout, move fleet.Move) error {
+	now := a.cfg.Now()
+	reason := cmp.Or(move.Reason, move.Headline)
+	id, err := a.db.StartRestore(ctx, r.ID, db.NewRollout{ID: newID(now), Reason: reason, Actor: cmp.Or(r.Actor, "policy")}, now)
+	if errors.Is(err, db.ErrConflict) {
+		return nil // it was aborted meanwhile
+	}
+	if err == nil {
+		a.log.Info().Str("rollout", id).Str("restores", r.ID).Msg("going back")
+	}
+	return err
+}
+
+// newID is a ULID.
+func newID(now time.Time) string {
+	return ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String()
 }
 
 func (a *App) newOrder(host string, kind agentbus.Kind, r fleet.Rollout, now time.Time) fleet.Order {
 	return fleet.Order{
-		ID:   ulid.MustNew(ulid.Timestamp(now), ulid.DefaultEntropy()).String(),
-		Host: host, Kind: string(kind), RepoID: r.RepoID, Commit: r.Commit,
+		ID: newID(now), Host: host, Kind: string(kind), RepoID: r.RepoID, Commit: r.Commit,
 		Actor: r.Actor, Reason: r.Reason, IssuedAt: now, ExpiresAt: now.Add(orderTTL),
 	}
 }

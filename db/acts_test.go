@@ -140,10 +140,10 @@ func TestHostsOfANewerRolloutAreLeftToIt(t *testing.T) {
 	w := newWorld(t)
 	w.hosts("web1", "web2", "web3")
 	w.running("R1", "ccc", "web1", "web2", "web3")
-	_, err := w.d.Pool().Exec(t.Context(), `update rollout_hosts set state = 'offline' where host <> 'web3'`)
-	must(t, err)
 	w.after(time.Second)
 	w.running("R2", "ddd", "web1", "web3")
+	_, err := w.d.Pool().Exec(t.Context(), `update rollout_hosts set state = 'offline' where rollout_id = 'R1' and host <> 'web3'`)
+	must(t, err)
 	c := w.lookAtRollout("R1")
 	equal(t, "hosts that are away and in a newer one", c.NewerHosts, map[string]bool{"web1": true})
 }
