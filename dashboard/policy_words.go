@@ -117,13 +117,42 @@ func deployWords(p fleet.DeployPolicy) []string {
 	if len(waves) > 0 {
 		lines = append(lines, "In waves: "+strings.Join(waves, ", then ")+".")
 	}
+	return append(lines, failureWords(p), rebootWords(p))
+}
+
+func failureWords(p fleet.DeployPolicy) string {
+	then := map[string]string{
+		"rollback":  " Then the hosts that have switched go back to what they ran.",
+		"revert_pr": " Then a pull request is opened that reverts the commit.",
+	}[p.OnFailure]
 	switch {
 	case p.MaxFailures.Percent:
-		return append(lines, fmt.Sprintf("It stops when %d %% of the hosts have failed.", p.MaxFailures.N))
+		return fmt.Sprintf("It stops when %d %% of the hosts have failed.", p.MaxFailures.N) + then
 	case p.MaxFailures.N <= 1:
-		return append(lines, "The first failure stops it.")
+		return "The first failure stops it." + then
 	}
-	return append(lines, fmt.Sprintf("It stops at failure number %d.", p.MaxFailures.N))
+	return fmt.Sprintf("It stops at failure number %d.", p.MaxFailures.N) + then
+}
+
+func rebootWords(p fleet.DeployPolicy) string {
+	switch p.Reboot {
+	case "when_needed":
+		return "A host that needs it restarts at once."
+	case "window":
+		windows := p.RebootWindows
+		if len(windows) == 0 {
+			windows = p.Windows
+		}
+		if len(windows) == 0 {
+			return "A host that needs it restarts as soon as its turn comes."
+		}
+		var when []string
+		for _, w := range windows {
+			when = append(when, strings.TrimSpace("from "+w.From+" to "+w.To+" "+w.TZ))
+		}
+		return "A host that needs it restarts every week " + strings.Join(when, ", or ") + "."
+	}
+	return "A host that needs it is restarted by a person only."
 }
 
 // codes lists names, each set as code.

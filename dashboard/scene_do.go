@@ -133,9 +133,12 @@ func (f offer) confirm(deploy bool) string {
 
 // stopRule says what a failure does.
 func (f offer) stopRule() string {
-	what := "stops the rollout; hosts that have switched stay switched"
-	if f.onFailure != "" && f.onFailure != "halt" {
-		what += " (on_failure: " + f.onFailure + " is not done by this version)"
+	what := map[string]string{
+		"rollback":  "ends the rollout; hosts that have switched go back to what they ran",
+		"revert_pr": "stops the rollout and opens a pull request that reverts the commit; hosts that have switched stay switched",
+	}[f.onFailure]
+	if what == "" {
+		what = "stops the rollout; hosts that have switched stay switched"
 	}
 	if f.budget <= 1 {
 		return "The first failure " + what + "."

@@ -2,6 +2,10 @@ package policyfile
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -21,6 +25,12 @@ func readDeploy(v value, d *fleet.DeployPolicy) {
 		"reboot":       func(v value) { v.oneOf(&d.Reboot, "never", "when_needed", "window") },
 		"windows":      func(v value) { d.Windows = readWindows(v) },
 		"timeouts":     func(v value) { readTimeouts(v, &d.Timeouts) },
+
+		"reboot_windows": func(v value) { d.RebootWindows = readWindows(v) },
+		"unreachable":    func(v value) { v.oneOf(&d.Unreachable, "keep", "rollback") },
+		"anchors":        func(v value) { d.Anchors = readAnchors(v) },
+		"settle":         func(v value) { v.duration(&d.Settle, 0, maxSettle) },
+		"keep_logs":      func(v value) { v.duration(&d.KeepLogs, day, maxAge) },
 		"health": func(v value) {
 			d.Health = nil
 			v.list(maxHealth, func(v value) { d.Health = append(d.Health, readHealth(v)) })
@@ -28,8 +38,43 @@ func readDeploy(v value, d *fleet.DeployPolicy) {
 	})
 }
 
-// maxHealth bounds the checks after a switch; they travel in every order.
-const maxHealth = 50
+// What is bounded because it travels in every order, or because a host keeps its
+// place in the rollout meanwhile.
+const (
+	maxHealth  = 50
+	maxAnchors = 20
+	maxSettle  = 10 * time.Minute
+)
+
+// readAnchors reads addresses that a host tries to reach beside the server.
+func readAnchors(v value) []string {
+	if s, ok := v.node.(*ast.SequenceNode); ok && len(s.Values) > maxAnchors {
+		v.refuse(fmt.Sprintf("found %d anchors", len(s.Values)), fmt.Sprintf("at most %d", maxAnchors))
+		return nil
+	}
+	var anchors []string
+	v.texts(&anchors, `a host and a port like "192.168.1.1:53", "cache.nixos.org:443" or "[fd00::1]:22"`, isAddress)
+	return anchors
+}
+
+// isAddress reports whether s is host:port, with the name or the address of a host
+// and the number of a port.
+func isAddress(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	n, bad := strconv.ParseUint(port, 10, 16)
+	if err != nil || bad != nil || n == 0 || port[0] == '0' {
+		return false
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Zone() == "" // it would be another interface on every host
+	}
+	return len(host) <= 253 && nameForm.MatchString(host) && !numberForm.MatchString(host)
+}
+
+var (
+	nameForm   = regexp.MustCompile(`^(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.?$`)
+	numberForm = regexp.MustCompile(`^[0-9.]+$`) // an address with a slip, which would be looked up as a name
+)
 
 func readSelector(v value, dst *string) {
 	s, ok := v.scalar(false)

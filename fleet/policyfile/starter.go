@@ -65,9 +65,15 @@ func Starter() []byte {
 	noted("  on_failure: %s", "then: halt · rollback · revert_pr", d.OnFailure)
 	noted("  offline: %s", "hosts that sleep: catch_up later, or skip", d.Offline)
 	noted("  reboot: %s", "never · when_needed · window", d.Reboot)
+	line("  # reboot_windows:       # when hosts may restart, with reboot: window")
+	line("  #   - {from: \"Sun 02:00\", to: \"Sun 05:00\", tz: Europe/Vienna}")
 	line("  # health:               # what has to hold on a host after a switch")
 	line("  #   - {unit: sshd.service}")
 	line("  #   - {http: \"http://localhost:8080/health\"}")
+	noted("  settle: %s", "how long a host has to stay well", short(d.Settle))
+	noted("  unreachable: %s", "where the server is down and the network is not: keep the new system, or rollback", d.Unreachable)
+	line("  # anchors: [\"192.168.1.1:53\"]   # addresses that tell the one from the other")
+	noted("  keep_logs: %s", "how long the output of orders is kept", short(d.KeepLogs))
 	return []byte(b.String())
 }
 

@@ -25,7 +25,7 @@ func TestTheExamplesOfTheStarterAreValid(t *testing.T) {
 	t.Parallel()
 	var lines []string
 	for line := range strings.Lines(string(Starter())) {
-		for _, key := range []string{"required_checks:", "  - {", "  trust:", "freeze:", "health:"} {
+		for _, key := range []string{"required_checks:", "  - {", "  trust:", "freeze:", "health:", "reboot_windows:", "anchors:"} {
 			line = strings.Replace(line, "  # "+key, "  "+key, 1)
 		}
 		lines = append(lines, line)
@@ -34,7 +34,8 @@ func TestTheExamplesOfTheStarterAreValid(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, strings.Join(lines, ""))
 	}
-	if len(got.Updates.RequiredChecks) != 1 || len(got.Updates.Inputs.Trust) != 1 || len(got.Updates.Freeze) != 1 || len(got.Deploy.Health) != 2 {
+	if len(got.Updates.RequiredChecks) != 1 || len(got.Updates.Inputs.Trust) != 1 || len(got.Updates.Freeze) != 1 || len(got.Deploy.Health) != 2 ||
+		len(got.Deploy.RebootWindows) != 1 || len(got.Deploy.Anchors) != 1 {
 		t.Errorf("not all examples were uncommented: %+v", got)
 	}
 }
