@@ -16,6 +16,10 @@ const (
 	// travel, queueing on the host, a reconnect.
 	orderSlack = 10 * time.Minute
 
+	// rebootTime is what it may take until a machine is back from a restart within its
+	// order: some test all their memory first.
+	rebootTime = 20 * time.Minute
+
 	// catchUpWithin is how long an order waits in the bucket for a host that is
 	// away. A laptop back from a holiday still catches up; one that was forgotten
 	// does not wake up years later and switch.
@@ -26,8 +30,12 @@ const (
 // rollout counts it as failed: all its steps, and some slack.
 func (p Plan) OrderLifetime() time.Duration {
 	d := DefaultPolicy().Deploy.Timeouts
-	return cmp.Or(p.Timeouts.Fetch, d.Fetch) + cmp.Or(p.Timeouts.Build, d.Build) +
-		cmp.Or(p.Timeouts.Switch, d.Switch) + cmp.Or(p.Timeouts.Verify, d.Verify) + orderSlack
+	life := cmp.Or(p.Timeouts.Fetch, d.Fetch) + cmp.Or(p.Timeouts.Build, d.Build) +
+		cmp.Or(p.Timeouts.Switch, d.Switch) + cmp.Or(p.Timeouts.Verify, d.Verify) + p.Settle + orderSlack
+	if p.Reboot == "when_needed" {
+		life += rebootTime
+	}
+	return life
 }
 
 // OrderExpires is until when an order that is issued now may be begun. It is

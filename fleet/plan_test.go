@@ -157,6 +157,7 @@ func TestPlansThatCannotBeMade(t *testing.T) {
 		"deploy.waves[0].hosts: at character 5":  func(p *DeployPolicy) { p.Waves = []WavePolicy{{Hosts: "all all"}} },
 		"deploy.waves[0].hosts: found \"0\"":     func(p *DeployPolicy) { p.Waves = []WavePolicy{{Hosts: "0"}} },
 		"deploy.windows[0].from: found \"noon\"": func(p *DeployPolicy) { p.Windows = []Freeze{{From: "noon"}} },
+		"deploy.reboot_windows[0].to: found":     func(p *DeployPolicy) { p.RebootWindows = []Freeze{{From: "Sun 02:00"}} },
 	}
 	for want, change := range cases {
 		p := DefaultPolicy().Deploy
@@ -173,6 +174,11 @@ func TestOrdersExpire(t *testing.T) {
 	want := 5*time.Minute + 2*time.Hour + 10*time.Minute + 3*time.Minute + 10*time.Minute
 	if got := p.OrderLifetime(); got != want {
 		t.Errorf("lifetime %s, expected %s", got, want)
+	}
+	long := p
+	long.Settle, long.Reboot = 7*time.Minute, "when_needed"
+	if got := long.OrderLifetime(); got != want+7*time.Minute+rebootTime {
+		t.Errorf("lifetime with a settle and a restart %s", got)
 	}
 	if got := p.OrderExpires(noon); !got.Equal(noon.Add(want)) {
 		t.Errorf("skip: expires %s", got)
