@@ -41,22 +41,36 @@ func (a *advancing) budget() {
 // finish ends the rollout when nobody is waited for any more.
 func (a *advancing) finish() {
 	n := a.tally()
-	if n.waiting+n.underWay > 0 || a.move.State == RolloutRollingBack {
+	if n.waiting+n.underWay > 0 || a.move.State != RolloutRunning && a.move.State != RolloutPaused {
 		return
 	}
 	why := a.spent()
 	switch {
 	case why != "":
 		a.event(RolloutGiveUp, why)
-	case a.restores() && n.failed > 0:
-		a.event(RolloutGiveUp, fmt.Sprintf("%s could not go back.", count(n.failed, "host")))
+	case a.restores() && a.astray() > 0:
+		a.event(RolloutGiveUp, fmt.Sprintf("%s did not go back.", count(a.astray(), "host")))
 	case len(a.move.Hosts) == 0:
 		a.event(RolloutFinish, "No host takes part.")
 	case n.later > 0:
 		a.event(RolloutFinish, fmt.Sprintf("%d healthy, %s to catch up.", n.healthy, count(n.later, "host")))
+		a.wake(a.now.Add(againNext)) // what newer rollouts leave to it is now its own
 	default:
 		a.event(RolloutFinish, "Every host has ended.")
 	}
+}
+
+// astray counts the hosts of ours that have ended without being where they were to go.
+func (a *advancing) astray() int {
+	n := 0
+	for _, p := range a.move.Hosts {
+		host, known := a.f.Hosts[p.Host]
+		ours := known && host.RevokedAt.IsZero()
+		if p.State == HostFailed || p.State == HostReverted || p.State == HostCancelled && ours {
+			n++
+		}
+	}
+	return n
 }
 
 // overtaken gives way to a newer rollout: at once when halted, which it may repair;

@@ -8,7 +8,7 @@ import (
 // dispatch gives orders to the hosts whose turn it is: first to those of earlier
 // waves that are back or may be restarted, then wave by wave.
 func (a *advancing) dispatch() {
-	if a.move.State != RolloutRunning && a.move.State != RolloutSucceeded || a.stopped() {
+	if a.move.State != RolloutRunning && a.move.State != RolloutSucceeded || a.stopped() || a.spent() != "" {
 		return
 	}
 	a.places = max(1, a.f.Rollout.Plan.MaxParallel) - a.tally().underWay

@@ -89,7 +89,7 @@ var hostTable = table[HostState, HostEvent]{
 		HostLeftOut: HostExcluded,
 		HostExpired: HostCancelled,
 	}),
-	HostDeferred: answered(HostDeferred, map[HostEvent]HostState{
+	HostDeferred: answered(HostVerifying, map[HostEvent]HostState{ // its order has ended: no step of it comes after
 		HostGiven:   HostOrdered,
 		HostLeftOut: HostExcluded,
 		HostExpired: HostCancelled,

@@ -8,11 +8,11 @@ import (
 )
 
 // MakeRestore plans the way back of a rollout's hosts, each to what it ran before:
-// those that began to switch, and those that may still do so, but not those that
-// are back already or went back by themselves. The last goes first. Such a rollout
-// is urgent: it heeds no windows, does not soak, and no failure stops it. The
-// policy's health checks are left out, because they may ask for what only the newer
-// commit brought.
+// those that began to switch and those of which that is not known, but not those
+// that are seen to be back or went back by themselves. The last goes first. Such a
+// rollout is urgent: it heeds no windows, does not soak, and no failure stops it.
+// The policy's health checks are left out, because they may ask for what only the
+// newer commit brought.
 func MakeRestore(r Rollout, hosts map[string]Host) (Plan, []HostProgress) {
 	back := slices.DeleteFunc(slices.Clone(r.Hosts), func(p HostProgress) bool { return !mustGoBack(p, hosts[p.Host]) })
 	slices.SortStableFunc(back, func(a, b HostProgress) int {
@@ -42,13 +42,15 @@ func MakeRestore(r Rollout, hosts map[string]Host) (Plan, []HostProgress) {
 func mustGoBack(p HostProgress, host Host) bool {
 	switch {
 	case p.Before.Path == "", host.Name == "", !host.RevokedAt.IsZero():
-		return false // nobody knows where to, or the host is not ours any more
+		return false // it had no order, or is not ours any more
 	case p.State == HostReverted, p.State == HostExcluded:
 		return false
 	case p.State.UnderWay():
 		return true // it may switch at any moment
+	case p.Switched, p.State == HostCancelled, p.State == HostOffline, p.Failure != nil && p.Failure.Code == expired:
+		return !isBack(p, host.Facts) // where nothing was heard it may have switched all the same
 	}
-	return p.Switched && !isBack(p, host.Facts)
+	return false
 }
 
 // isBack reports whether a host was seen since to run what it ran before, and to
