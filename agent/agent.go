@@ -18,6 +18,7 @@ type Agent struct {
 	cfg    Config
 	ledger *ledger
 	notes  *notebook
+	logs   *logbook
 	bootID string
 	beat   chan struct{} // asks for a heartbeat now
 
@@ -65,6 +66,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	g.Go(func() error { return a.receive(ctx) })
 	g.Go(func() error { return a.workOff(ctx) })
 	g.Go(func() error { return a.sendAnswers(ctx) })
+	g.Go(func() error { return a.sendLogs(ctx) })
 	g.Go(func() error { return a.sendHeartbeats(ctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("run agent: %w", err)
@@ -82,6 +84,9 @@ func (a *Agent) open(ctx context.Context) error {
 	if a.notes, err = openNotebook(statePath(a.cfg.StateDir, "facts.json")); err != nil {
 		// What it held can be learned again.
 		a.cfg.Log("facts are unreadable and forgotten: " + err.Error())
+	}
+	if a.logs, err = openLogbook(statePath(a.cfg.StateDir, "logs")); err != nil {
+		return err
 	}
 	a.see(ctx)
 	return nil

@@ -30,7 +30,7 @@ type Link interface {
 	Confirms() <-chan agentbus.Confirm
 	Answer(context.Context, agentbus.Answer) error
 	Heartbeat(agentbus.Heartbeat) error
-	Log(agentbus.LogChunk) error
+	Log(context.Context, []agentbus.LogChunk) (taken int, err error)
 	Connected() bool
 }
 

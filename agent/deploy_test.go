@@ -229,33 +229,3 @@ func TestPullSwitchRefresh(t *testing.T) {
 		return last.Observed.RunningCommit == second && last.Order == o.ID && last.Gen == o.Gen && last.Step == agentbus.StepHealthy
 	})
 }
-
-func TestOutputIsStreamed(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.start()
-	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v1 streamed"}))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var text strings.Builder
-	at := int64(0)
-	err := r.bus.Control.Logs(ctx, r.host.Host, o.ID, func(c agentbus.LogChunk) error {
-		if c.Offset != at {
-			t.Errorf("a chunk begins at %d and not at %d", c.Offset, at)
-		}
-		at = c.Offset + int64(len(c.Text))
-		text.Write(c.Text)
-		if strings.Contains(text.String(), "done:") {
-			cancel()
-		}
-		return nil
-	})
-	if !errors.Is(err, context.Canceled) && err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"fetching branch main", "building v1 streamed", "activating v1 streamed"} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("%q is missing in the output:\n%s", want, text.String())
-		}
-	}
-}

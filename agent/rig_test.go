@@ -28,6 +28,7 @@ type rig struct {
 	policy agentbus.OrderPolicy
 
 	supervisor []string // nil for this binary
+	deaf       bool     // the bus takes no output from agents started now
 
 	mu       sync.Mutex
 	answers  []agentbus.Answer // in the order of arrival, repetitions included
@@ -195,7 +196,11 @@ func (r *rig) start() (stop func()) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	a, err := New(r.config(tappedLink{link, func(a agentbus.Answer) {
+	var l Link = link
+	if r.deaf {
+		l = deafLink{link}
+	}
+	a, err := New(r.config(tappedLink{l, func(a agentbus.Answer) {
 		r.mu.Lock()
 		f := r.onAnswer
 		r.mu.Unlock()

@@ -43,6 +43,9 @@ func (a *Agent) sendAnswers(ctx context.Context) error {
 				confirms = nil
 				break
 			}
+			if c.Log != nil {
+				a.logs.confirm(c.Order, *c.Log)
+			}
 			err = a.ledger.confirm(c)
 		case <-a.ledger.answers:
 		case <-timer.C:

@@ -44,7 +44,7 @@ type task struct {
 // workOn carries out w to its end and records it. The error is one that the agent
 // cannot work with; an order that fails is not.
 func (a *Agent) workOn(ctx context.Context, w work) error {
-	log, err := a.openLog(w.Order.ID)
+	log, err := a.logs.open(w.Order.ID)
 	if err != nil {
 		return err
 	}

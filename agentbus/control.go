@@ -160,7 +160,7 @@ func (c *Control) createStreams(ctx context.Context) error {
 		DenyDelete: true, DenyPurge: true, Duplicates: time.Second,
 	}, {
 		Name: logsStream, Subjects: []string{logPrefix + "*.*"}, Replicas: replicas, PersistMode: persist,
-		MaxAge: 7 * 24 * time.Hour, MaxBytes: 1 << 30, MaxMsgSize: 2 * maxLogText, MaxMsgsPerSubject: 1000,
+		MaxAge: 7 * 24 * time.Hour, MaxBytes: 1 << 30, MaxMsgSize: 2 * maxLogText, MaxMsgsPerSubject: maxLogChunks,
 		DenyDelete: true, DenyPurge: true, Duplicates: time.Second,
 	}} {
 		s.Storage = jetstream.FileStorage

@@ -84,6 +84,8 @@ func FuzzReports(f *testing.F) {
 		if b, err := parseHeartbeat(data); err == nil && (b.At < 0 || b.Gen > maxCount) {
 			t.Fatalf("accepted %+v", b)
 		}
-		_, _ = parseLogChunk(data)
+		if l, err := parseLogChunk(data); err == nil && (l.Offset < 0 || len(l.Text) > maxLogText) {
+			t.Fatalf("accepted a chunk of %d bytes at %d", len(l.Text), l.Offset)
+		}
 	})
 }

@@ -232,15 +232,6 @@ func (h *HostLink) Heartbeat(b Heartbeat) error {
 	return h.publish("send heartbeat", heartbeatPrefix+h.cfg.Host, b)
 }
 
-// Log sends output of an order, at most 32 KiB; it is lost when the bus is away.
-func (h *HostLink) Log(l LogChunk) error {
-	l.V = ProtocolVersion
-	if !orderName.MatchString(l.Order) || len(l.Text) > maxLogText {
-		return errors.New("send log: it names no order or is longer than 32 KiB")
-	}
-	return h.publish("send log", logPrefix+h.cfg.Host+"."+l.Order, l)
-}
-
 func (h *HostLink) publish(what, subject string, v any) error {
 	data, err := json.Marshal(v)
 	if err == nil {

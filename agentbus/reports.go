@@ -14,6 +14,7 @@ const (
 	maxCount     = math.MaxInt64   // bigint
 	maxMilli     = 253402300799999 // the last millisecond of the year 9999
 	maxAnswerSeq = 1 << 20         // answers to one order; an honest agent sends about ten
+	maxLogOffset = 1 << 40         // of an output; an honest agent stops at 8 MiB
 )
 
 // decode reads JSON. NUL, legal in JSON but not in a Postgres text, becomes the
@@ -106,8 +107,11 @@ func parseLogChunk(data []byte) (LogChunk, error) {
 	if err := decode(data, &l); err != nil {
 		return l, fmt.Errorf("log chunk cannot be read: %w", err)
 	}
-	if l.V != ProtocolVersion || l.Offset < 0 || l.At < 0 || l.At > maxMilli || len(l.Text) > maxLogText {
+	switch {
+	case l.V != ProtocolVersion || l.Offset < 0 || l.Offset > maxLogOffset || l.At < 0 || l.At > maxMilli || len(l.Text) > maxLogText:
 		return l, errors.New("log chunk is out of bounds")
+	case l.Step != "" && !l.Step.known():
+		return l, fmt.Errorf("log chunk has the unknown step %q", l.Step)
 	}
 	return l, nil
 }

@@ -178,8 +178,10 @@ func TestHeartbeatsAndLogsArrive(t *testing.T) {
 	})
 	lines := make(chan string, 100)
 	wg.Go(func() {
-		_ = b.Control.Logs(ctx, "web1", "o1", func(l agentbus.LogChunk) error {
-			lines <- string(l.Text)
+		_ = b.Control.Logs(ctx, 0, func(_ context.Context, batch []agentbus.ReceivedLog) error {
+			for _, l := range batch {
+				lines <- l.Host + " " + string(l.Chunk.Text)
+			}
 			return nil
 		})
 	})
@@ -196,12 +198,14 @@ func TestHeartbeatsAndLogsArrive(t *testing.T) {
 	if got.Host != "web1" || got.Heartbeat.Gen != 3 || got.Heartbeat.Observed.AgentVersion != "2.1.0" {
 		t.Errorf("got %+v", got)
 	}
-	for i, text := range []string{"building", "done"} {
-		if err := host.Log(agentbus.LogChunk{Order: "o1", Offset: int64(i), Step: agentbus.StepBuilding, Text: []byte(text)}); err != nil {
-			t.Fatal(err)
-		}
+	taken, err := host.Log(t.Context(), []agentbus.LogChunk{
+		{Order: "o1", Step: agentbus.StepBuilding, Text: []byte("building")},
+		{Order: "o1", Offset: 8, Step: agentbus.StepBuilding, Text: []byte("done"), Last: true},
+	})
+	if taken != 2 || err != nil {
+		t.Fatal(taken, err)
 	}
-	if a, b := <-lines, <-lines; a != "building" || b != "done" {
+	if a, b := <-lines, <-lines; a != "web1 building" || b != "web1 done" {
 		t.Errorf("log lines %q, %q", a, b)
 	}
 }

@@ -35,6 +35,11 @@ const (
 
 	// MaxPayload is what a broker lets one message have.
 	MaxPayload = 256 << 10
+
+	// maxLogChunks of one order wait for the server. A whole output of 8 MiB comes in
+	// fewer than 400 when it is sent at once. While somebody watches, it comes in
+	// many small ones: what is pushed out before it was recorded is asked for again.
+	maxLogChunks = 1000
 )
 
 // Limits on what an answer may carry.

@@ -269,17 +269,26 @@ type LogChunk struct {
 	Step   Step   `json:"step"`
 	At     int64  `json:"at"` // Unix milliseconds
 	Text   []byte `json:"text"`
+	Last   bool   `json:"last,omitempty"` // the output ends with this chunk, which may be empty
 }
 
 // Confirm tells a host that the server has recorded its answers to Order up to
 // and including Seq, so that the host may stop repeating them. It is signed like
 // an order and travels on the same subject, but is never kept in the bucket.
 type Confirm struct {
-	V     int    `json:"v"`
-	Fleet string `json:"fleet"`
-	Host  string `json:"host"`
-	Order string `json:"order"`
-	Seq   uint32 `json:"seq"`
+	V     int         `json:"v"`
+	Fleet string      `json:"fleet"`
+	Host  string      `json:"host"`
+	Order string      `json:"order"`
+	Seq   uint32      `json:"seq"`
+	Log   *LogConfirm `json:"log,omitempty"` // how far the output is recorded; then Seq may be 0
+}
+
+// LogConfirm is sent when the last chunk of an output came, and when one came that
+// does not follow what is recorded: the host goes on from Bytes.
+type LogConfirm struct {
+	Bytes int64 `json:"bytes"`           // recorded without a gap
+	Whole bool  `json:"whole,omitempty"` // nothing more is wanted
 }
 
 // Envelope carries signed bytes. The signature covers DSSE's pre-authentication
