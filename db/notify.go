@@ -57,11 +57,25 @@ const (
 	listenAgainMost  = 5 * time.Second
 )
 
+// outputChannel is where it is told that output of orders was recorded: that comes
+// often, and only who follows a log wants to know.
+func (d *DB) outputChannel() string { return d.channel + "_output" }
+
+// ListenOutput is [DB.Listen] for who follows the output of orders: it is also
+// told of what came of that.
+func (d *DB) ListenOutput(ctx context.Context, changed func()) error {
+	return d.listen(ctx, changed, d.channel, d.outputChannel())
+}
+
 // Listen calls changed whenever something visible was committed, by any replica,
 // and once at the start and after each reconnect, since something may have been
 // missed. Calls do not overlap; what happens during one leads to one more. Listen
 // reconnects by itself and returns when ctx ends, with nil.
 func (d *DB) Listen(ctx context.Context, changed func()) error {
+	return d.listen(ctx, changed, d.channel)
+}
+
+func (d *DB) listen(ctx context.Context, changed func(), channels ...string) error {
 	pending := make(chan struct{}, 1)
 	poke := func() {
 		select {
@@ -83,7 +97,7 @@ func (d *DB) Listen(ctx context.Context, changed func()) error {
 	g.Go(func() error {
 		wait := listenAgainFirst
 		for ctx.Err() == nil {
-			connected, _ := d.listenOnce(ctx, poke)
+			connected, _ := d.listenOnce(ctx, poke, channels)
 			if connected {
 				wait = listenAgainFirst
 			}
@@ -99,7 +113,7 @@ func (d *DB) Listen(ctx context.Context, changed func()) error {
 }
 
 // listenOnce listens on one connection of its own until that breaks.
-func (d *DB) listenOnce(ctx context.Context, poke func()) (connected bool, err error) {
+func (d *DB) listenOnce(ctx context.Context, poke func(), channels []string) (connected bool, err error) {
 	conn, err := pgx.ConnectConfig(ctx, d.pool.Config().ConnConfig)
 	if err != nil {
 		return false, fmt.Errorf("listen: %w", err)
@@ -110,8 +124,10 @@ func (d *DB) listenOnce(ctx context.Context, poke func()) (connected bool, err e
 		defer cancel()
 		err = errors.Join(err, conn.Close(closing))
 	}()
-	if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{d.channel}.Sanitize()); err != nil {
-		return false, fmt.Errorf("listen: %w", err)
+	for _, channel := range channels {
+		if _, err := conn.Exec(ctx, "listen "+pgx.Identifier{channel}.Sanitize()); err != nil {
+			return false, fmt.Errorf("listen: %w", err)
+		}
 	}
 	poke()
 	for {

@@ -88,14 +88,22 @@ create table evaluating (
 );
 create index hosts_evaluators on hosts (repo_id) where 'evaluator' = any(tags);
 
--- The output of orders, in chunks as they came: (order, offset) says each once.
+-- The output of orders. One grows at its end only: what does not follow what is
+-- recorded is asked for again.
+create table order_outputs (
+    order_id text primary key,
+    bytes    bigint not null default 0, -- that the host printed and that are recorded
+    whole    boolean not null default false, -- nothing more comes
+    at       timestamptz not null -- when it last grew
+);
+create index order_outputs_at on order_outputs (at);
+
 create table order_logs (
-    order_id text not null,
+    order_id text not null references order_outputs on delete cascade,
     at_byte  bigint not null, -- offset of the first byte in the order's output
-    bytes    int not null,    -- of the text before compression
+    bytes    int not null,    -- that the host printed
     step     text not null,
     at       timestamptz not null,
-    text     bytea not null,  -- compressed
+    text     bytea not null,  -- what is left of them for people, compressed
     primary key (order_id, at_byte)
 );
-create index order_logs_at on order_logs (at);
