@@ -24,6 +24,7 @@ var ErrInvalid = errors.New("invalid request")
 // Service is what the API needs of the product.
 type Service interface {
 	SetupService
+	LogService
 	// Authenticate returns who a bearer token belongs to and the role it has:
 	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
@@ -62,6 +63,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	hosts(a, s)
 	policies(a, s)
 	locks(a, s)
+	logs(a, s)
 	setups(a, s)
 }
 

@@ -21,6 +21,8 @@ type service struct {
 	revoked  []string
 	settings string
 	asked    fleet.WhatIf
+	breaks   int
+	followed []int64
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -95,26 +96,44 @@ func repoPath(repo string) string {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	resp, err := c.ask(ctx, method, path, in, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return fmt.Errorf("read the answer of %s: %w", c.Server, err)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(b, out)
+}
+
+// ask returns the answer with its body unread; one that tells of a problem is an error.
+func (c *Client) ask(ctx context.Context, method, path string, in any, header http.Header) (*http.Response, error) {
 	if c.Server == "" {
-		return errors.New("no server to ask: set NIXFLEET_SERVER to its address")
+		return nil, errors.New("no server to ask: set NIXFLEET_SERVER to its address")
 	}
 	if c.Token == "" {
-		return fmt.Errorf("no token for %s: set NIXFLEET_TOKEN to the admin token of the server", c.Server)
+		return nil, fmt.Errorf("no token for %s: set NIXFLEET_TOKEN to the admin token of the server", c.Server)
 	}
 	var body io.Reader
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		body = bytes.NewReader(b)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, body)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Authorization", "Bearer "+c.Token)
 	req.Header.Set("Content-Type", "application/json")
 	client := c.HTTP
@@ -123,24 +142,29 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", c.Server, err)
+		return nil, fmt.Errorf("ask %s: %w", c.Server, err)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp, nil
 	}
 	defer func() { _ = resp.Body.Close() }()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.Server, err)
+		return nil, fmt.Errorf("read the answer of %s: %w", c.Server, err)
 	}
-	if resp.StatusCode >= http.StatusBadRequest {
-		return problem(resp.Status, b)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(b, out)
+	return nil, problem(resp.StatusCode, resp.Status, b)
 }
 
+// answerError is an error answer, with the sentence that it carries.
+type answerError struct {
+	code int
+	text string
+}
+
+func (e *answerError) Error() string { return "the server answered " + e.text }
+
 // problem turns an error answer into the sentence that it carries.
-func problem(status string, body []byte) error {
+func problem(code int, status string, body []byte) error {
 	var p struct {
 		Detail string `json:"detail"`
 		Errors []struct {
@@ -149,11 +173,11 @@ func problem(status string, body []byte) error {
 		} `json:"errors"`
 	}
 	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
-		return fmt.Errorf("the server answered %s", status)
+		return &answerError{code, status}
 	}
-	text := p.Detail
+	text := status + ": " + p.Detail
 	for _, e := range p.Errors {
 		text += fmt.Sprintf("; %s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
 	}
-	return fmt.Errorf("the server answered %s: %s", status, text)
+	return &answerError{code, text}
 }

@@ -49,6 +49,7 @@ type App struct {
 	stop     context.CancelCauseFunc
 	failed   chan error   // the first part that ended by itself
 	lost     atomic.Int64 // webhooks that GitHub could not bring, at the last look
+	printed  bell         // rings when output of orders was recorded
 }
 
 // Start brings everything up in one straight line, each step on top of the ones
@@ -183,6 +184,10 @@ func (a *App) startWork(ctx context.Context) {
 	}
 	a.running.Go(func() { a.keep(ctx, "changes", func(ctx context.Context) error { return a.db.Listen(ctx, a.pokeAll) }) })
 	a.running.Go(func() { a.keep(ctx, "answers", a.readAnswers) })
+	a.running.Go(func() { a.keep(ctx, "logs", a.readLogs) })
+	a.running.Go(func() {
+		a.keep(ctx, "output", func(ctx context.Context) error { return a.db.ListenOutput(ctx, a.printed.ring) })
+	})
 	a.running.Go(func() { a.keep(ctx, "heartbeats", a.readBeats) })
 	a.running.Go(func() { a.keep(ctx, "recovery", a.recover) })
 	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })

@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 const (
@@ -14,6 +16,9 @@ const (
 
 	// pruneAtOnce bounds one delete, so that it never holds up a webhook.
 	pruneAtOnce = 1000
+
+	// An output is up to some hundred rows.
+	pruneLogsAtOnce = 50
 )
 
 // mend compares the bus with the database at the start and now and then: one that lost messages, or
@@ -54,6 +59,32 @@ func (a *App) tidy(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := a.pruneLogs(ctx, now); err != nil {
+			return err
+		}
 		timer.Reset(tidyEvery)
 	}
+}
+
+// pruneLogs forgets the output of orders that a repository's policy does not keep
+// any more. What belongs to no repository is kept as long as the built-in policy says.
+func (a *App) pruneLogs(ctx context.Context, now time.Time) error {
+	policies, err := a.db.RepoPolicies(ctx)
+	if err != nil {
+		return err
+	}
+	usual := fleet.DefaultPolicy().Deploy.KeepLogs
+	policies[0] = fleet.DefaultPolicy()
+	for repo, p := range policies {
+		keep := p.Deploy.KeepLogs
+		if keep <= 0 {
+			keep = usual
+		}
+		for n := pruneLogsAtOnce; n == pruneLogsAtOnce; {
+			if n, err = a.db.PruneLogs(ctx, repo, now.Add(-keep), pruneLogsAtOnce); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
