@@ -137,10 +137,15 @@ func everythingPasses(t *testing.T, b *bustest.Bus, link *agentbus.HostLink) {
 		_ = b.Control.Heartbeats(ctx, func(batch []agentbus.HostBeat) error { beats.Add(int64(len(batch))); return nil })
 	})
 	wg.Go(func() {
-		_ = b.Control.Logs(ctx, "web1", got.ID, func(l agentbus.LogChunk) error { logs.Add(int64(len(l.Text))); return nil })
+		_ = b.Control.Logs(ctx, 0, func(_ context.Context, batch []agentbus.ReceivedLog) error {
+			for _, l := range batch {
+				logs.Add(int64(len(l.Chunk.Text)))
+			}
+			return nil
+		})
 	})
 	text := strings.Repeat("x", 32<<10)
-	if err := link.Log(agentbus.LogChunk{Order: got.ID, Step: agentbus.StepBuilding, Text: []byte(text)}); err != nil {
+	if _, err := link.Log(t.Context(), []agentbus.LogChunk{{Order: got.ID, Step: agentbus.StepBuilding, Text: []byte(text)}}); err != nil {
 		t.Fatal(err)
 	}
 	bustest.Eventually(t, "a log chunk", func() bool { return logs.Load() == int64(len(text)) })
