@@ -53,7 +53,8 @@ type Config struct {
 	// Unit is the agent's own service, for a restart: a systemd unit or a launchd
 	// label. Default is the name that this project's modules give it.
 	Unit string
-	// Tools is the directory of systemctl, launchctl and shutdown; default is PATH.
+	// Tools is the directory of systemctl, systemd-run, launchctl and shutdown;
+	// default is PATH.
 	Tools string
 
 	Link Link
@@ -81,6 +82,9 @@ type Paths struct {
 	Current string // default /run/current-system
 	Booted  string // default /run/booted-system
 	Store   string // directory whose file system holds the store; default /nix/store
+	// SwitchLock is what NixOS's activations lock; default on NixOS is
+	// /run/nixos/switch-to-configuration.lock, elsewhere there is none.
+	SwitchLock string
 }
 
 // Nix is how to call Nix.
@@ -104,6 +108,7 @@ const (
 	defaultBuildTimeout  = 2 * time.Hour
 	defaultSwitchTimeout = 15 * time.Minute
 	defaultVerifyTimeout = 3 * time.Minute
+	defaultSettle        = 5 * time.Second
 )
 
 func (c *Config) fill() error {
@@ -128,12 +133,20 @@ func (c *Config) fill() error {
 	c.Paths.Current = or(c.Paths.Current, currentSystem)
 	c.Paths.Booted = or(c.Paths.Booted, "/run/booted-system")
 	c.Paths.Store = or(c.Paths.Store, "/nix/store")
+	if c.Platform == NixOS {
+		c.Paths.SwitchLock = or(c.Paths.SwitchLock, "/run/nixos/switch-to-configuration.lock")
+	}
 	c.Git.Program = or(c.Git.Program, "git")
 	if len(c.Git.Protocols) == 0 {
 		c.Git.Protocols = []string{"https", "ssh"}
 	}
 	if len(c.Supervisor) == 0 {
+		// By its own path: a link would name the new system's once that runs, and
+		// it takes the old one's to go back.
 		self, err := os.Executable()
+		if err == nil {
+			self, err = filepath.EvalSymlinks(self)
+		}
 		if err != nil {
 			return fmt.Errorf("configure agent: %w", err)
 		}

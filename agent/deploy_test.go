@@ -109,9 +109,9 @@ func TestFailedActivationGoesBack(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	first := r.deployed()
-	second := r.commit(system{version: "v2", exit: 4})
+	second := r.commit(system{version: "v2", exit: 2})
 	a := r.await(r.send(agentbus.KindDeploy, second), agentbus.StepReverted)
-	if a.Error.Code != "activation_failed" || a.Error.ExitCode != 4 || a.Error.Step != agentbus.StepSwitching || !strings.Contains(a.Error.LogTail, "activating v2") {
+	if a.Error.Code != "activation_failed" || a.Error.ExitCode != 2 || a.Error.Step != agentbus.StepSwitching || !strings.Contains(a.Error.LogTail, "activating v2") {
 		t.Errorf("error %+v", a.Error)
 	}
 	f := a.Facts
@@ -150,8 +150,13 @@ func TestHostThatIsNotWellGoesBack(t *testing.T) {
 		"unhealthy": func(r *rig) {
 			r.policy.Health = []agentbus.HealthCheck{{Command: []string{"/bin/sh", "-c", "echo unwell; exit 7"}}}
 		},
-		"unreachable": func(r *rig) {
-			r.setFresh(func(context.Context) error { return errors.New("unwell") })
+		findNetworkLost: func(r *rig) {
+			r.setFresh(func(context.Context) error {
+				if r.version() == "v2" {
+					return errors.New("unwell")
+				}
+				return nil
+			})
 		},
 	} {
 		t.Run(code, func(t *testing.T) {

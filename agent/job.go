@@ -1,9 +1,7 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,12 +9,15 @@ import (
 )
 
 // A switch is a directory, named by its order, that the agent and the supervisor
-// share. Each file in it is written once, whole and durably, by the one side
-// that it belongs to; whether it exists is the state of the switch:
+// share. Each file in it is written whole and durably by the one side that it
+// belongs to; whether it exists is the state of the switch:
 //
 //	job.json        agent       what to switch to and from
+//	spare-*         agent       room for the supervisor's files on a disk that is full
 //	started.json    supervisor  from here on the host may have changed
+//	running.json    supervisor  the process that changes it, while there is one
 //	activated.json  supervisor  how the activation ended
+//	waiting.json    supervisor  since when it waits for the agent's word
 //	verdict.json    either      keep or go back; the first to write it decides
 //	outcome.json    supervisor  what was done in the end
 //	lock            supervisor  held while it lives
@@ -24,7 +25,9 @@ import (
 const (
 	jobFile       = "job.json"
 	startedFile   = "started.json"
+	runningFile   = "running.json"
 	activatedFile = "activated.json"
+	waitingFile   = "waiting.json"
 	verdictFile   = "verdict.json"
 	outcomeFile   = "outcome.json"
 	lockName      = "lock"
@@ -34,56 +37,85 @@ const (
 // job tells the supervisor what to do. It says everything: the supervisor reads
 // no configuration, and must do with the agent gone.
 type job struct {
-	Order         string        `json:"order"`
-	Platform      Platform      `json:"platform"`
-	Action        action        `json:"action,omitempty"` // default is to switch
-	Back          bool          `json:"back,omitempty"`   // Target is gone back to on purpose
-	Commit        string        `json:"commit"`           // what Target was built from
-	Target        string        `json:"target"`           // store path to switch to
-	Previous      string        `json:"previous"`         // store path that ran before; "" when none did
-	Paths         Paths         `json:"paths"`
-	NixEnv        string        `json:"nix_env"` // program that sets the profile
-	Env           []string      `json:"env"`     // the whole environment of what is run
-	SwitchTimeout time.Duration `json:"switch_timeout"`
-	VerifyTimeout time.Duration `json:"verify_timeout"` // how long to wait for the agent's word
-	FailedUnits   []string      `json:"failed_units,omitempty"`
+	Order           string        `json:"order"`
+	Platform        Platform      `json:"platform"`
+	Action          action        `json:"action,omitempty"`           // default is to switch
+	Back            bool          `json:"back,omitempty"`             // Target is gone back to on purpose
+	Commit          string        `json:"commit"`                     // what Target was built from
+	Target          string        `json:"target"`                     // store path to switch to
+	Previous        string        `json:"previous"`                   // store path that ran before; "" when none did
+	PreviousProfile string        `json:"previous_profile,omitempty"` // store path that the profile named before
+	Paths           Paths         `json:"paths"`
+	NixEnv          string        `json:"nix_env"`             // program that sets the profile
+	Systemctl       string        `json:"systemctl,omitempty"` // "" where systemd does not run
+	Env             []string      `json:"env"`                 // the whole environment of what is run
+	SwitchTimeout   time.Duration `json:"switch_timeout"`
+	VerifyTimeout   time.Duration `json:"verify_timeout"` // how long to wait for all to be well
+	Settle          time.Duration `json:"settle"`         // how long it then has to stay so
+	Before          baseline      `json:"before"`
 }
+
+// baseline is what was true just before a switch: what is so afterwards as well,
+// the switch has not spoiled.
+type baseline struct {
+	Reach reach `json:"reach"`
+	Units units `json:"units"`
+}
+
+// act is what is done with Target, the default filled in.
+func (j job) act() action { return or(j.Action, actSwitch) }
 
 // activation is the command that makes path what the job is about.
 func (j job) activation(path string) []string {
-	return j.Platform.executor().activate(path, or(j.Action, actSwitch))
+	return j.Platform.executor().activate(path, j.act())
 }
 
 // setProfile is the command that makes path the profile's newest generation; nil
 // where the profile is left alone or the activation sets it.
 func (j job) setProfile(path string) []string {
-	return j.Platform.executor().setProfile(j.NixEnv, j.Paths.Profile, path, or(j.Action, actSwitch))
+	return j.Platform.executor().setProfile(j.NixEnv, j.Paths.Profile, path, j.act())
 }
+
+// wayBack is what to activate to undo the switch: what ran, or what would have
+// been booted where only that was to change; "" when there was nothing.
+func (j job) wayBack() string {
+	if j.act() == actBoot {
+		return or(j.PreviousProfile, j.Previous)
+	}
+	return j.Previous
+}
+
+// patience is how long the supervisor waits for the agent's word.
+func (j job) patience() time.Duration { return j.VerifyTimeout + j.Settle }
 
 // started is the supervisor's mark that it is about to change the host.
 type started struct {
-	PID int   `json:"pid"` // of the supervisor
-	At  int64 `json:"at"`  // Unix milliseconds
+	PID  int    `json:"pid"` // of the supervisor
+	Boot string `json:"boot,omitempty"`
+	At   int64  `json:"at"` // Unix milliseconds
+}
+
+// waiting is the supervisor's mark that it waits for the agent's word from At on.
+type waiting struct {
+	Boot string `json:"boot,omitempty"`
+	At   int64  `json:"at"` // Unix milliseconds
 }
 
 // activated is how the activation of the target ended.
 type activated struct {
+	Ran      bool   `json:"ran"`       // false: it never came to it
 	ExitCode int    `json:"exit_code"` // -1 when it had to be stopped or could not be started
+	Code     string `json:"code,omitempty"`
 	Error    string `json:"error,omitempty"`
 	At       int64  `json:"at"`
 }
 
-// Exit statuses of switch-to-configuration.
-const (
-	exitUnitsFailed = 4   // the system is switched, but some units did not start
-	exitNeedsReboot = 100 // nothing is switched until the machine reboots
-)
-
-func (a activated) ok() bool { return a.ExitCode == 0 || a.ExitCode == exitNeedsReboot }
+func (a activated) ok() bool { return a.Error == "" }
 
 // verdict decides whether the switch stays.
 type verdict struct {
 	Keep   bool   `json:"keep"`
+	Note   string `json:"note,omitempty"` // with Keep: what a person may want to know
 	Code   string `json:"code,omitempty"` // why not, as a fixed word
 	Reason string `json:"reason,omitempty"`
 	At     int64  `json:"at"`
@@ -124,21 +156,23 @@ func (d jobDir) has(name string) bool {
 	return err == nil
 }
 
-// decide records v unless the other side has decided already; what it returns is
-// the verdict that counts.
-func (d jobDir) decide(v verdict) (verdict, error) {
-	data, err := json.Marshal(v)
-	if err != nil {
-		return v, err
+// create begins the record of a switch. The job comes last: without it there is
+// no switch.
+func (d jobDir) create(j job) error {
+	err := os.MkdirAll(string(d), 0o700)
+	if err == nil {
+		err = d.makeSpares()
 	}
-	err = createFile(d.path(verdictFile), data)
-	if errors.Is(err, fs.ErrExist) {
-		_, err = d.read(verdictFile, &v)
+	if err == nil {
+		err = writeJSON(d.path(jobFile), j)
 	}
-	if err != nil {
-		return v, fmt.Errorf("decide switch: %w", err)
-	}
-	return v, nil
+	return err
+}
+
+// unfinished reports whether a supervisor has begun with the switch and none has
+// ended it.
+func (d jobDir) unfinished() bool {
+	return d.has(jobFile) && d.has(startedFile) && !d.has(outcomeFile)
 }
 
 // supervised reports whether a supervisor lives and works on the switch.
@@ -149,4 +183,14 @@ func (d jobDir) supervised() bool {
 	}
 	_ = f.Close()
 	return false
+}
+
+// switchDirs are the directories of all switches that are remembered.
+func switchDirs(stateDir string) ([]jobDir, error) {
+	names, err := filepath.Glob(statePath(stateDir, "switch", "*", jobFile))
+	dirs := make([]jobDir, 0, len(names))
+	for _, name := range names {
+		dirs = append(dirs, jobDir(filepath.Dir(name)))
+	}
+	return dirs, err
 }

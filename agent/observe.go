@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -13,7 +12,7 @@ import (
 
 const (
 	systemctlTimeout = 10 * time.Second
-	maxFailedUnits   = 50
+	maxFailedUnits   = 50 // that are told; a heartbeat has its bounds
 )
 
 // observe looks at the host. What it cannot see it leaves empty; nothing is
@@ -39,7 +38,8 @@ func (a *Agent) observe(ctx context.Context) agentbus.Observation {
 	o.RunningCommit = a.runningCommit(ctx, n, o.RunningPath)
 	o.RebootNeeded = kernelDiffers(o.BootedPath, o.RunningPath) ||
 		n.RebootInto != "" && n.RebootInto == o.ProfilePath && o.RunningPath != o.ProfilePath
-	o.FailedUnits = failedUnits(ctx)
+	failed := failedUnits(ctx, a.cfg.systemctl()).Failed
+	o.FailedUnits = failed[:min(len(failed), maxFailedUnits)]
 	observeMachine(&o)
 	o.StoreFree, o.StoreTotal = diskSpace(a.cfg.Paths.Store)
 	return o
@@ -88,25 +88,4 @@ func kernelDiffers(booted, running string) bool {
 		}
 	}
 	return false
-}
-
-// failedUnits is nil where there is no systemd.
-func failedUnits(ctx context.Context) []string {
-	if !RunsSystemd() {
-		return nil
-	}
-	res, err := run(ctx, command{
-		argv: []string{"systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager"},
-		env:  environ("LC_ALL=C"), dir: "/", timeout: systemctlTimeout,
-	})
-	if err != nil {
-		return nil
-	}
-	var units []string
-	for line := range strings.Lines(string(res.stdout)) {
-		if f := strings.Fields(line); len(f) > 0 && len(units) < maxFailedUnits {
-			units = append(units, clip(f[0], 200))
-		}
-	}
-	return units
 }

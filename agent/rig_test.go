@@ -48,7 +48,7 @@ func newRig(t *testing.T) *rig {
 	bus := bustest.Start(t)
 	r := &rig{t: t, bus: bus, dir: t.TempDir(), repo: t.TempDir(), host: bus.Host(t, "web1"), confirm: true, logs: map[string][]byte{}}
 	r.fresh = func(ctx context.Context) error { return agentbus.FreshRoundTrip(ctx, r.host) }
-	r.policy = agentbus.OrderPolicy{SwitchTimeout: 300, VerifyTimeout: 300}
+	r.policy = agentbus.OrderPolicy{SwitchTimeout: 300, VerifyTimeout: 300, Settle: 1}
 	r.git("init", "--quiet", "--initial-branch=main")
 	r.git("config", "user.email", "nobody@example.com")
 	r.git("config", "user.name", "nobody")

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ func Serve(ctx context.Context, id Identity, cfg Config) error {
 	}
 	defer link.Close()
 	cfg.Link, cfg.LastGen = link, id.LastGen
+	if anchor := anchorOf(id.Server); anchor != "" {
+		cfg.Anchors = append(slices.Clone(cfg.Anchors), anchor)
+	}
 	cfg.FreshRoundTrip = func(ctx context.Context) error {
 		return agentbus.FreshRoundTrip(ctx, bus.current().Bus())
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -25,15 +23,22 @@ const (
 // neither the agent nor the network.
 //
 // It may be run again on the same job, whatever became of the first run: the
-// target is activated at most once, an activation that was cut short is undone,
-// and going back can be repeated. It does not end at signals: half way through a
-// switch is the one place not to stop at, and the job's own limits bound it.
+// target is activated at most once, an activation that was cut short is stopped
+// and undone, and going back can be repeated. It does not end at signals: half
+// way through a switch is the one place not to stop at, and the job's own limits
+// bound it.
+//
+// What it runs is started by way of this program itself, with the same arguments;
+// so it is to be called before anything else is done.
 func Supervise(ctx context.Context, path string) error {
+	if atGate() {
+		return passGate()
+	}
 	// Caught rather than ignored, so that what it runs still hears them.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	s := supervisor{dir: jobDir(filepath.Dir(path)), now: time.Now}
+	s := supervisor{dir: jobDir(filepath.Dir(path)), now: time.Now, boot: readBootID()}
 	if _, err := s.dir.read(jobFile, &s.job); err != nil {
 		return fmt.Errorf("supervise switch: %w", err)
 	}
@@ -45,7 +50,6 @@ func Supervise(ctx context.Context, path string) error {
 		return fmt.Errorf("supervise switch %s: %w", s.job.Order, err)
 	}
 	defer lock.Close()
-	s.lock = lock
 	if s.dir.has(outcomeFile) {
 		return nil
 	}
@@ -54,58 +58,71 @@ func Supervise(ctx context.Context, path string) error {
 		return fmt.Errorf("supervise switch %s: %w", s.job.Order, err)
 	}
 	end.At = s.now().UnixMilli()
-	return writeJSON(s.dir.path(outcomeFile), end)
+	if err := s.dir.record(outcomeFile, end); err != nil {
+		return fmt.Errorf("supervise switch %s: %w", s.job.Order, err)
+	}
+	s.dir.dropSpares()
+	return nil
 }
 
 type supervisor struct {
-	dir jobDir
-	job job
-	now func() time.Time
-
-	// lock goes down to what the supervisor runs: should the supervisor be
-	// killed, no other one begins before its activation has ended.
-	lock *os.File
+	dir  jobDir
+	job  job
+	now  func() time.Time
+	boot string // of the machine, as it runs now
 }
 
 // takeLock is patient, because an agent that looks whether a supervisor lives
-// holds the lock for a moment.
+// holds the lock for a moment. Nothing that the supervisor runs inherits the lock.
 func (s supervisor) takeLock(ctx context.Context) (*os.File, error) {
-	poll := time.NewTicker(verdictPoll)
-	defer poll.Stop()
 	for range 20 {
 		lock, err := lockFile(s.dir.path(lockName))
 		if !errors.Is(err, errLocked) {
 			return lock, err
 		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
+		pause(ctx, verdictPoll)
+		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 	}
 	return nil, errLocked
 }
 
+// carryOut takes the switch from where its files say it is to its end.
 func (s supervisor) carryOut(ctx context.Context) (outcome, error) {
+	if err := s.stopLeftover(); err != nil {
+		return outcome{}, err // two activations at a time are worse than none
+	}
 	var act activated
 	done, err := s.dir.read(activatedFile, &act)
+	begun := s.dir.has(startedFile)
 	switch {
+	case !begun && s.dir.has(verdictFile):
+		return outcome{Result: resultUnchanged, Code: "too_late", Reason: "the agent had given up before the switch began"}, nil
+	case begun && (err != nil || !done):
+		return s.goBack("interrupted", "the activation was cut short"), nil
 	case err != nil:
 		return outcome{}, err
-	case !done && !s.dir.has(startedFile) && s.dir.has(verdictFile):
-		return outcome{Result: resultUnchanged, Code: "too_late", Reason: "the agent had given up before the switch began"}, nil
-	case !done && s.dir.has(startedFile):
-		return s.goBack("interrupted", "the activation was cut short")
-	case !done:
-		if act, err = s.activate(ctx); err != nil {
-			return outcome{}, err
+	case !begun:
+		if err := s.dir.record(startedFile, started{PID: os.Getpid(), Boot: s.boot, At: s.now().UnixMilli()}); err != nil {
+			return outcome{Result: resultUnchanged, Code: "not_recorded", Reason: fmt.Sprintf("the begin of the switch can't be recorded: %v", err)}, nil
+		}
+		act = s.activate(ctx)
+		act.At = s.now().UnixMilli()
+		if err := s.dir.record(activatedFile, act); err != nil {
+			return s.goBack("not_recorded", fmt.Sprintf("the end of the activation can't be recorded: %v", err)), nil
 		}
 	}
-	if act.Error != "" && !s.changed() {
-		return outcome{Result: resultUnchanged, Code: "activation_failed", Reason: act.Error}, nil
-	}
-	if !act.ok() {
-		return s.goBack("activation_failed", act.Error)
+	return s.conclude(ctx, act)
+}
+
+// conclude decides after an activation.
+func (s supervisor) conclude(ctx context.Context, act activated) (outcome, error) {
+	switch {
+	case !act.ok() && !act.Ran && s.unmoved():
+		return outcome{Result: resultUnchanged, Code: act.Code, Reason: act.Error}, nil
+	case !act.ok():
+		return s.goBack(act.Code, act.Error), nil
 	}
 	v, err := s.awaitVerdict(ctx)
 	switch {
@@ -114,48 +131,23 @@ func (s supervisor) carryOut(ctx context.Context) (outcome, error) {
 	case v.Keep:
 		return outcome{Result: resultKept}, nil
 	}
-	return s.goBack(v.Code, v.Reason)
+	return s.goBack(v.Code, v.Reason), nil
 }
 
-// activate makes the target the running system, once.
-func (s supervisor) activate(ctx context.Context) (activated, error) {
-	if err := writeJSON(s.dir.path(startedFile), started{PID: os.Getpid(), At: s.now().UnixMilli()}); err != nil {
-		return activated{}, err
-	}
-	act := activated{}
-	if err := s.setProfile(ctx, s.job.Target); err != nil {
-		act = activated{ExitCode: -1, Error: err.Error()}
-	} else if code, err := s.run(ctx, s.job.SwitchTimeout, s.job.activation(s.job.Target)); err != nil {
-		act = activated{ExitCode: code, Error: describeExit(code, err)}
-	}
-	act.At = s.now().UnixMilli()
-	return act, writeJSON(s.dir.path(activatedFile), act)
+// unmoved reports whether both links are as they were before the switch.
+func (s supervisor) unmoved() bool {
+	return readLink(s.job.Paths.Profile) == s.job.PreviousProfile && readLink(s.job.Paths.Current) == s.job.Previous
 }
 
-func describeExit(code int, err error) string {
-	switch code {
-	case exitNeedsReboot:
-		return ""
-	case exitUnitsFailed:
-		return "the activation ended with exit code 4: some units did not start"
-	case -1:
-		return "the activation did not end by itself: " + err.Error()
-	}
-	return fmt.Sprintf("the activation ended with exit code %d", code)
-}
-
-// changed reports whether anything is not as it was before the switch.
-func (s supervisor) changed() bool {
-	return readLink(s.job.Paths.Profile) == s.job.Target || readLink(s.job.Paths.Current) != s.job.Previous
-}
-
-// awaitVerdict waits for the agent's word that all is well, from now on for the
-// verify timeout; without it the supervisor decides to go back.
+// awaitVerdict waits for the agent's word that all is well, from now on for as
+// long as the job says; without it the supervisor decides to go back.
 func (s supervisor) awaitVerdict(ctx context.Context) (verdict, error) {
-	deadline := time.NewTimer(s.job.VerifyTimeout)
+	deadline := time.NewTimer(s.job.patience())
 	defer deadline.Stop()
 	poll := time.NewTicker(verdictPoll)
 	defer poll.Stop()
+	// It only helps the agent to end its looking in time.
+	_ = s.dir.record(waitingFile, waiting{Boot: s.boot, At: s.now().UnixMilli()})
 	for {
 		var v verdict
 		if ok, err := s.dir.read(verdictFile, &v); ok || err != nil {
@@ -164,94 +156,62 @@ func (s supervisor) awaitVerdict(ctx context.Context) (verdict, error) {
 		select {
 		case <-poll.C:
 		case <-deadline.C:
-			return s.dir.decide(verdict{
-				Code: "no_word", Reason: fmt.Sprintf("the agent did not say within %s that all is well", s.job.VerifyTimeout),
-				At: s.now().UnixMilli(),
-			})
+			return s.decideAlone()
 		case <-ctx.Done():
 			return v, context.Cause(ctx)
 		}
 	}
 }
 
-// goBack activates the recorded previous path. It does not listen to a stop of
-// the supervisor: half way back is the one place not to be left at.
-func (s supervisor) goBack(code, reason string) (outcome, error) {
+// decideAlone decides to go back, unless the agent's word came at the last moment.
+func (s supervisor) decideAlone() (verdict, error) {
+	return s.dir.decide(verdict{
+		Code: "no_word", Reason: fmt.Sprintf("the agent did not say within %s that all is well", s.job.patience()),
+		At: s.now().UnixMilli(),
+	})
+}
+
+// goBack activates what ran before. It does not listen to a stop of the
+// supervisor: half way back is the one place not to be left at.
+func (s supervisor) goBack(code, reason string) outcome {
 	ctx := context.Background()
-	end := outcome{Result: resultReverted, Code: code, Reason: reason}
-	if s.job.Previous == "" {
-		end.Result = resultStuck
-		end.Reason += "; there is no previous system to go back to"
-		return end, nil
+	back := s.job.wayBack()
+	if back == "" {
+		return outcome{Result: resultStuck, Code: code, Reason: reason + "; there is no previous system to go back to"}
 	}
-	err := s.setProfile(ctx, s.job.Previous)
-	if err == nil {
-		_, err = s.run(ctx, s.job.SwitchTimeout, s.job.activation(s.job.Previous))
+	if err := s.stopLeftover(); err != nil {
+		return outcome{Result: resultStuck, Code: code, Reason: fmt.Sprintf("%s; it was not gone back, because %v", reason, err)}
 	}
-	if now := readLink(s.job.Paths.Current); now != s.job.Previous {
-		end.Result = resultStuck
-		end.Reason += fmt.Sprintf("; going back to %s failed too (%v), now %s runs", s.job.Previous, err, or(now, "no known system"))
+	end := s.perform(ctx, back)
+	note, problem := s.judgeBack(ctx, back, end)
+	if problem == "" {
+		return outcome{Result: resultReverted, Code: code, Reason: reason + note}
 	}
-	return end, nil
+	return outcome{Result: resultStuck, Code: code, Reason: fmt.Sprintf("%s; going back to %s failed too: %s; now %s runs and %s would be booted",
+		reason, back, problem, or(readLink(s.job.Paths.Current), "no known system"), or(readLink(s.job.Paths.Profile), "no known system"))}
 }
 
-// setProfile makes path what the machine boots and what a rollback starts from.
-// Where the activation does that, or nothing is to change there, it does nothing.
-func (s supervisor) setProfile(ctx context.Context, path string) error {
-	argv := s.job.setProfile(path)
-	if argv == nil {
-		return nil
+// judgeBack says what is wrong after going back, or what is worth a note where
+// nothing is.
+func (s supervisor) judgeBack(ctx context.Context, back string, end activated) (note, problem string) {
+	switch {
+	case end.Error != "":
+		return "", end.Error
+	case end.ExitCode == exitNeedsReboot:
+		return "", "it needs a reboot before it runs"
 	}
-	if err := os.MkdirAll(filepath.Dir(s.job.Paths.Profile), 0o755); err != nil {
-		return fmt.Errorf("set the profile: %w", err)
+	if link, what := s.job.misses(back); link != "" {
+		return "", fmt.Sprintf("the activation ended well, but %s %s", link, what)
 	}
-	if _, err := s.run(ctx, gitTimeout, argv); err != nil {
-		return fmt.Errorf("set the profile: %w", err)
+	if end.ExitCode == exitUnitsFailed {
+		now := failedUnits(ctx, s.job.Systemctl)
+		if !now.Known {
+			return "", "some units did not start, and it is not known which"
+		}
+		if fresh := now.since(s.job.Before.Units); len(fresh) > 0 {
+			return "", "units failed that had not before: " + unitList(fresh)
+		}
+		return "; on the way back some units did not start, which had failed before the switch, too", ""
 	}
-	return nil
-}
-
-// run runs argv with its output in the job's log. The log is a file and not a
-// pipe, so that nothing breaks when whoever reads it is gone.
-func (s supervisor) run(ctx context.Context, timeout time.Duration, argv []string) (int, error) {
-	log, err := os.OpenFile(s.dir.path(outputFile), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return -1, err
-	}
-	defer log.Close()
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, fmt.Errorf("it took longer than %s", timeout))
-	defer cancel()
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{s.lock}
-	cmd.Dir, cmd.Env = "/", s.job.Env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = killGrace
-	err = cmd.Run()
-	if size, seekErr := log.Seek(0, io.SeekEnd); seekErr == nil && size > outputLimit {
-		_ = log.Truncate(outputLimit)
-	}
-	if err == nil {
-		return 0, nil
-	}
-	code := -1
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	}
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	return code, fmt.Errorf("%s: %w", programName(argv), err)
-}
-
-// readLink is what the symbolic link at path finally names, or "" when that is
-// nothing.
-func readLink(path string) string {
-	target, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		return ""
-	}
-	return target
+	return "", ""
 }

@@ -126,26 +126,67 @@ func (t *task) runs(path string) bool {
 
 func (t *task) jobDir() jobDir { return jobDir(statePath(t.cfg.StateDir, "switch", t.order.ID)) }
 
+// writeJob writes down what is to be switched, and how the host is before.
 func (t *task) writeJob(ctx context.Context, d jobDir, a aim) error {
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return err
-	}
-	prune(filepath.Dir(string(d)), keptJobs)
 	nixEnv, err := exec.LookPath(t.cfg.Nix.program("nix-env"))
 	if err != nil {
 		return failed(agentbus.StepBuilding, "no_nix_env", err)
+	}
+	limit := or(t.order.Policy.SwitchTimeout.Duration(), defaultSwitchTimeout)
+	before, err := t.baseline(ctx, limit)
+	if err != nil {
+		return err
+	}
+	if err := t.closeOthers(d); err != nil {
+		return err
 	}
 	env := environ(t.cfg.Nix.Env...)
 	if t.cfg.Paths.Current != currentSystem {
 		env = append(env, "NIXFLEET_CURRENT_SYSTEM="+t.cfg.Paths.Current)
 	}
-	return writeJSON(d.path(jobFile), job{
+	j := job{
 		Order: t.order.ID, Platform: t.cfg.Platform, Commit: a.commit, Target: a.path, Action: a.act, Back: a.back,
-		Previous: readLink(t.cfg.Paths.Current), Paths: t.cfg.Paths, NixEnv: nixEnv, Env: env,
-		SwitchTimeout: or(t.order.Policy.SwitchTimeout.Duration(), defaultSwitchTimeout),
+		Previous: readLink(t.cfg.Paths.Current), PreviousProfile: readLink(t.cfg.Paths.Profile), Paths: t.cfg.Paths,
+		NixEnv: nixEnv, Systemctl: t.cfg.systemctl(), Env: env,
+		SwitchTimeout: limit,
 		VerifyTimeout: or(t.order.Policy.VerifyTimeout.Duration(), defaultVerifyTimeout),
-		FailedUnits:   failedUnits(ctx),
-	})
+		Settle:        or(t.order.Policy.Settle.Duration(), defaultSettle),
+		Before:        before,
+	}
+	err = d.create(j)
+	if isFull(err) {
+		return failed(agentbus.StepBuilding, "disk_full", fmt.Errorf("there is no room to record the switch, so it did not begin: %w", err))
+	}
+	prune(filepath.Dir(string(d)), keptJobs)
+	return err
+}
+
+// closeOthers ends the records of earlier switches that never came to their end:
+// should their supervisor begin again, it would undo what comes now.
+func (t *task) closeOthers(d jobDir) error {
+	dirs, err := switchDirs(t.cfg.StateDir)
+	if err != nil {
+		return err
+	}
+	for _, other := range dirs {
+		if other == d || !other.unfinished() {
+			continue
+		}
+		lock, err := lockFile(other.path(lockName))
+		if errors.Is(err, errLocked) {
+			return failed(agentbus.StepBuilding, "switch_under_way", fmt.Errorf("the supervisor of order %s is still at work", filepath.Base(string(other))))
+		}
+		if err != nil {
+			return err
+		}
+		err = errors.Join(other.record(outcomeFile, outcome{
+			Result: resultStuck, Code: "abandoned", Reason: "order " + t.order.ID + " switched before this one came to its end", At: t.cfg.Now().UnixMilli(),
+		}), lock.Close())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // concludeSwitch sees a switch to its end, whoever began it and however far it
@@ -157,17 +198,16 @@ func (t *task) concludeSwitch(ctx context.Context) (string, error) {
 		return t.failSwitch(failed(agentbus.StepSwitching, "job_lost",
 			fmt.Errorf("the record of the switch at %s is gone, so it is not known what was switched: %w", d, errors.Join(err))))
 	}
-	// The supervisor keeps to its own limits; this one is for when it is gone and
-	// something that it started still holds its lock.
-	ctx, cancel := context.WithTimeoutCause(ctx, 2*j.SwitchTimeout+j.VerifyTimeout+time.Minute, errUnsupervised)
+	// The supervisor keeps to its own limits; this one is for when it is gone.
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*j.SwitchTimeout+j.patience()+2*time.Minute, errUnsupervised)
 	defer cancel()
 	w := &watch{task: t, dir: d}
 	defer w.release()
 	act, end, err := w.await(ctx, func() bool { return d.has(activatedFile) })
-	if err != nil {
+	switch {
+	case err != nil:
 		return t.failSupervision(ctx, err)
-	}
-	if end != nil || !act.ok() {
+	case end != nil && end.Result != resultKept, !act.ok():
 		return t.endSwitch(ctx, w, act)
 	}
 	if err := t.begin(agentbus.StepVerifying, ""); err != nil {
@@ -181,9 +221,12 @@ func (t *task) concludeSwitch(ctx context.Context) (string, error) {
 		return t.endSwitch(ctx, w, act)
 	}
 	w.linger(ctx)
-	note := ""
-	if act.ExitCode == exitNeedsReboot {
-		note = "a reboot is needed before the new system runs"
+	note := v.Note
+	switch act.ExitCode {
+	case exitUnitsFailed:
+		note = join(note, "some units did not start, which had failed before the switch, too")
+	case exitNeedsReboot:
+		note = join(note, "a reboot is needed before the new system runs")
 	}
 	return note, t.notes.update(func(n *notes) {
 		n.failed(errSwitch, nil)
@@ -207,8 +250,6 @@ func (t *task) endSwitch(ctx context.Context, w *watch, act activated) (string, 
 	}
 	e := &stepError{step: step, code: end.Code, exit: act.ExitCode, tail: fileTail(w.dir.path(outputFile))}
 	switch end.Result {
-	case resultKept: // decided by an earlier agent process that could not say so
-		return "", t.notes.update(func(n *notes) { n.failed(errSwitch, nil) })
 	case resultReverted:
 		e.end, e.cause = agentbus.StepReverted, fmt.Errorf("%s; the previous system runs again", end.Reason)
 	case resultUnchanged:
