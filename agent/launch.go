@@ -15,14 +15,7 @@ import (
 func (c *Config) launch(ctx context.Context, d jobDir) (*exec.Cmd, error) {
 	argv := append(append([]string(nil), c.Supervisor...), d.path(jobFile))
 	if c.Transient {
-		unit := "nixfleet-switch-" + filepath.Base(string(d))
-		_, err := run(ctx, command{
-			argv: append([]string{
-				"systemd-run", "--unit=" + unit, "--collect", "--no-ask-password", "--quiet",
-				"--service-type=exec", "--description=NixFleet switch", "--",
-			}, argv...),
-			env: environ(), dir: "/", timeout: gitTimeout,
-		})
+		_, err := run(ctx, command{argv: c.transient(d, argv), env: environ(), dir: "/", timeout: gitTimeout})
 		if err != nil {
 			return nil, fmt.Errorf("start supervisor: %w", err)
 		}
@@ -40,6 +33,20 @@ func (c *Config) launch(ctx context.Context, d jobDir) (*exec.Cmd, error) {
 		return nil, fmt.Errorf("start supervisor: %w", err)
 	}
 	return cmd, nil
+}
+
+// transient is the command that starts argv in a unit of its own, which belongs to
+// no other and needs none: stopping or replacing the agent does not touch it.
+// Should the supervisor be killed, systemd starts it again. What it started goes
+// on then, for the next supervisor to stop in its own way, and so do daemons of
+// the new system.
+func (c *Config) transient(d jobDir, argv []string) []string {
+	return append(c.tool([]string{
+		"systemd-run", "--unit=nixfleet-switch-" + filepath.Base(string(d)), "--collect", "--no-ask-password", "--quiet",
+		"--service-type=exec", "--description=NixFleet switch",
+		"--property=KillMode=process", "--property=Restart=on-failure", "--property=RestartSec=1",
+		"--property=OOMPolicy=continue", "--property=IgnoreOnIsolate=yes", "--",
+	}), argv...)
 }
 
 // RunsSystemd reports whether systemd is process 1 here, so that a transient
