@@ -24,6 +24,7 @@ type cli struct {
 
 	Enroll    enrollCmd    `cmd:"" help:"Join a fleet with a one-time token."`
 	Run       runCmd       `cmd:"" help:"Carry out the fleet's orders until stopped."`
+	Resume    resumeCmd    `cmd:"" help:"End a switch that a crash or a restart of the machine cut short. Run this when the machine boots."`
 	Status    statusCmd    `cmd:"" help:"Show what the agent of this host is at, as JSON."`
 	Version   versionCmd   `cmd:"" help:"Show the version."`
 	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch; the agent starts this."`
@@ -107,6 +108,10 @@ func (versionCmd) Run(k *kong.Kong) error {
 	_, err := fmt.Fprintln(k.Stdout, agent.Version)
 	return err
 }
+
+type resumeCmd struct{}
+
+func (resumeCmd) Run(top *cli) error { return agent.Resume(context.Background(), top.StateDir) }
 
 type superviseCmd struct {
 	Job string `arg:"" type:"path" help:"The job file."`

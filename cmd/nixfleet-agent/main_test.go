@@ -37,6 +37,7 @@ func TestFlags(t *testing.T) {
 		{"run on an unknown platform", "run --platform plan9", "platform"},
 		{"supervise without a job", "supervise", "job"},
 		{"status", "status", ""},
+		{"resume", "resume --state-dir /x", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, _, err := parse(t, strings.Fields(tt.args)...)
