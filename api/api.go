@@ -45,6 +45,10 @@ type Service interface {
 	ProposeLock(ctx context.Context, by fleet.Actor, repo string, l NewLock) (Lock, error)
 	// Lock tells what became of a lock that was sent.
 	Lock(ctx context.Context, repo, id string) (Lock, error)
+	// UpdateInputs has a host make a newer lock. What can't be is ErrInvalid.
+	UpdateInputs(ctx context.Context, by fleet.Actor, repo string, u UpdateInputs) (InputsUpdate, error)
+	// InputsUpdate tells what became of an order for a newer lock.
+	InputsUpdate(ctx context.Context, repo, id string) (InputsUpdate, error)
 	// RevokeHost takes a host's credential away and cuts its connection.
 	RevokeHost(ctx context.Context, by fleet.Actor, name string) error
 }
@@ -64,6 +68,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	policies(a, s)
 	locks(a, s)
 	logs(a, s)
+	inputs(a, s)
 	setups(a, s)
 }
 

@@ -102,6 +102,23 @@ func (s *service) Lock(_ context.Context, repo, id string) (api.Lock, error) {
 	return api.LockOf(fleet.Proposal{ID: id, State: fleet.ProposalConflicted, Host: "web1", CommitSHA: "abc"}), nil
 }
 
+func (s *service) UpdateInputs(_ context.Context, by fleet.Actor, repo string, u api.UpdateInputs) (api.InputsUpdate, error) {
+	switch {
+	case repo != "octo/fleet":
+		return api.InputsUpdate{}, api.ErrUnknown
+	case u.Host == "away":
+		return api.InputsUpdate{}, fmt.Errorf("%w: host away is offline", api.ErrInvalid)
+	}
+	return api.InputsUpdate{ID: "01K", Repo: repo, Host: "web1", Inputs: u.Inputs, Actor: by.Login, State: "ordered"}, nil
+}
+
+func (s *service) InputsUpdate(_ context.Context, repo, id string) (api.InputsUpdate, error) {
+	if id != "01K" {
+		return api.InputsUpdate{}, api.ErrUnknown
+	}
+	return api.InputsUpdate{ID: id, Repo: repo, State: "healthy", Ended: true, Found: "all inputs are current"}, nil
+}
+
 func (s *service) RevokeHost(_ context.Context, by fleet.Actor, name string) error {
 	if name != "web1" {
 		return api.ErrUnknown

@@ -90,6 +90,20 @@ func (c *Client) Lock(ctx context.Context, repo, id string) (Lock, error) {
 	return out, err
 }
 
+// UpdateInputs has a host make a newer lock for a repository, named owner/name.
+func (c *Client) UpdateInputs(ctx context.Context, repo string, u UpdateInputs) (InputsUpdate, error) {
+	var out InputsUpdate
+	err := c.call(ctx, http.MethodPost, repoPath(repo)+"/update-inputs", u, &out)
+	return out, err
+}
+
+// InputsUpdate asks what became of an order for a newer lock.
+func (c *Client) InputsUpdate(ctx context.Context, repo, id string) (InputsUpdate, error) {
+	var out InputsUpdate
+	err := c.call(ctx, http.MethodGet, repoPath(repo)+"/update-inputs/"+url.PathEscape(id), nil, &out)
+	return out, err
+}
+
 func repoPath(repo string) string {
 	owner, name, _ := strings.Cut(repo, "/")
 	return "/api/v1/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name)

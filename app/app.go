@@ -204,6 +204,7 @@ func (a *App) everyLoop() []*loop {
 		newLoop("updates", a.log, a.workUpdates),
 		newLoop("proposals", a.log, a.workProposals),
 		newLoop("rollouts", a.log, a.workRollouts),
+		newLoop("evaluations", a.log, a.workEvaluations).resting(evaluationRest),
 		newLoop("effects", a.log, a.workEffects),
 		newLoop("orders", a.log, a.workOrders),
 		newLoop("overdue", a.log, a.workOverdue),

@@ -25,10 +25,18 @@ func (a *App) send(ctx context.Context, hosts ...string) error {
 	if err != nil {
 		return err
 	}
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.Order.ID
+	}
+	known, err := a.db.Expectations(ctx, ids, a.cfg.Now())
+	if err != nil {
+		return err
+	}
 	orders := make([]agentbus.Order, 0, len(rows))
 	for _, r := range rows {
 		c := wireContext{CloneURL: a.cloneURL(r.Repo), Attr: r.Attr, Fleet: a.keys.FleetID(), Nonce: nonce()}
-		orders = append(orders, wireOrder(r.Order, r.Repo, c, r.Plan))
+		orders = append(orders, informed(wireOrder(r.Order, r.Repo, c, r.Plan), known[r.Order.ID]))
 	}
 	if err := a.bus.Send(ctx, orders); err != nil {
 		return fmt.Errorf("send orders to %d hosts: %w", len(orders), err)
@@ -107,6 +115,7 @@ func answerRow(r agentbus.Received, now time.Time) (db.AnswerRow, error) {
 		StreamSeq: r.Seq, Host: r.Host, Order: r.Answer.Order, Gen: r.Answer.Gen, Seq: r.Answer.Seq,
 		Step: string(r.Answer.Step), At: time.UnixMilli(r.Answer.At).UTC(), Note: r.Answer.Note, Failure: hostError(r.Answer.Error), Raw: raw,
 	}
+	row.Evaluated, row.Lock = evaluatedRows(r.Answer.Evaluated), len(r.Answer.Lock) > 0
 	if r.Answer.Facts != nil {
 		f := hostFacts(*r.Answer.Facts, now)
 		f.Order, f.Step = r.Answer.Order, string(r.Answer.Step)

@@ -28,7 +28,7 @@ var errLater = errors.New("not yet")
 // was asked for again meanwhile stays due. Orders have a loop of their own: a slow
 // GitHub must not keep hosts waiting.
 func (a *App) workEffects(ctx context.Context) (int, error) {
-	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment", "revert", "lock")
+	effects, err := a.db.ClaimEffects(ctx, a.cfg.Now(), lease, githubAtOnce, "merge", "comment", "check", "branch", "react", "deployment", "revert", "lock", "propose")
 	if err != nil {
 		return 0, err
 	}
@@ -118,6 +118,7 @@ type about struct {
 	Host     string `json:"host"`
 	Rollout  string `json:"rollout"`
 	Proposal string `json:"proposal"`
+	Order    string `json:"order"`
 }
 
 func subject(e db.Effect) (about, error) {
@@ -148,6 +149,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.revert(ctx, about.Rollout)
 	case "lock":
 		return a.commitLock(ctx, about.Proposal)
+	case "propose":
+		return a.proposeSent(ctx, about.Order)
 	case "branch":
 		return a.deleteBranch(ctx, about.UpdateID)
 	default:

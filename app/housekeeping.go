@@ -62,6 +62,12 @@ func (a *App) tidy(ctx context.Context) error {
 		if err := a.pruneLogs(ctx, now); err != nil {
 			return err
 		}
+		for n := pruneAtOnce; n == pruneAtOnce; {
+			var err error
+			if n, err = a.db.PruneEvaluations(ctx, now.Add(-keepEvaluations), pruneAtOnce); err != nil {
+				return err
+			}
+		}
 		timer.Reset(tidyEvery)
 	}
 }

@@ -23,11 +23,19 @@ type loop struct {
 	name string
 	wake chan struct{}
 	work func(ctx context.Context) (int, error)
+	rest time.Duration
 	log  zerolog.Logger
 }
 
 func newLoop(name string, log zerolog.Logger, work func(context.Context) (int, error)) *loop {
 	return &loop{name: name, wake: make(chan struct{}, 1), work: work, log: log.With().Str("loop", name).Logger()}
+}
+
+// resting makes the loop pause after each time that it was woken, for work that costs
+// something also where there is nothing to do.
+func (l *loop) resting(d time.Duration) *loop {
+	l.rest = d
+	return l
 }
 
 // poke wakes the loop; it never blocks and wake-ups coalesce.
@@ -58,7 +66,20 @@ func (l *loop) run(ctx context.Context) {
 				break
 			}
 		}
+		if l.rest > 0 {
+			pause(ctx, l.rest)
+		}
 		timer.Reset(pollEvery)
+	}
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
 	}
 }
 

@@ -131,6 +131,7 @@ type OrderDetail struct {
 	Evaluate []string `json:"evaluate,omitempty"`
 	Inputs   []string `json:"inputs,omitempty"`
 	LockFile string   `json:"lock_file,omitempty"`
+	AsPull   bool     `json:"as_pull,omitempty"` // of update_inputs, for the server: a pull request, whatever policy says
 	// Deploy is how an order of its own, outside of any rollout, is carried out.
 	Deploy *DeployPolicy `json:"deploy,omitempty"`
 }

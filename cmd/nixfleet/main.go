@@ -38,6 +38,8 @@ type cli struct {
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
+	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
+
 	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch for an agent of the demo."`
 }
 
