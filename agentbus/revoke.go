@@ -32,35 +32,30 @@ func (c *Control) IssueHost(host, user string, ttl time.Duration) (string, error
 	return token, nil
 }
 
-// Revoke cuts the connections of the holders of users and refuses every
-// certificate that was issued to these keys until now. The list lives in the
-// broker; repeating it, say after the broker was replaced, is harmless.
-func (c *Control) Revoke(ctx context.Context, users ...string) error {
-	for _, user := range users {
-		if !nkeys.IsValidPublicUserKey(user) {
+// Revoke cuts the connections of the holders of keys and refuses every certificate
+// that was issued to each until the time that stands beside it. The list lives in
+// the broker; repeating it, say after the broker was replaced, is harmless and
+// changes only what is missing.
+func (c *Control) Revoke(ctx context.Context, keys map[string]time.Time) error {
+	for key := range keys {
+		if !nkeys.IsValidPublicUserKey(key) {
 			return errors.New("revoke host key: it is not a public user nkey")
 		}
 	}
-	if len(users) == 0 {
+	if len(keys) == 0 {
 		return nil
 	}
-	now := c.o.Now()
-	revoked := func(a *jwt.AccountClaims) bool {
-		for _, user := range users {
-			if !a.IsClaimRevoked(&jwt.UserClaims{ClaimsData: jwt.ClaimsData{Subject: user, IssuedAt: now.Unix()}}) {
-				return false
-			}
-		}
-		return true
-	}
-	err := c.editAccounts(ctx, func(a *jwt.AccountClaims) bool {
-		if a.Subject != publicKey(c.o.Keys.agents) || revoked(a) {
+	err := c.editAccounts(ctx, func(a *jwt.AccountClaims) (changed bool) {
+		if a.Subject != publicKey(c.o.Keys.agents) {
 			return false
 		}
-		for _, user := range users {
-			a.RevokeAt(user, now)
+		for key, at := range keys {
+			if a.Revocations[key] < at.Unix() {
+				a.RevokeAt(key, at)
+				changed = true
+			}
 		}
-		return true
+		return changed
 	})
 	if err != nil {
 		return fmt.Errorf("revoke host key: %w", err)

@@ -15,7 +15,8 @@ import (
 // ErrExists is returned by [Service.NewHost] for a name that is taken.
 var ErrExists = errors.New("a host of this name exists")
 
-// ErrUnknown is returned by [Service.RevokeHost] for a name that no host has.
+// ErrUnknown is returned by [Service.RevokeHost], and by [Service.NewHost] with
+// Again, for a name that no host has.
 var ErrUnknown = errors.New("no host of this name")
 
 // ErrInvalid is wrapped by errors whose text tells the caller what to change.
@@ -56,9 +57,12 @@ type Service interface {
 // NewHost is a host that is about to be enrolled.
 type NewHost struct {
 	Name string   `json:"name" doc:"Name of the host" pattern:"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" example:"web1"`
-	Attr string   `json:"attr" doc:"Flake attribute that builds it" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
+	Attr string   `json:"attr,omitempty" doc:"Flake attribute that builds it; not with again" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
 	Repo string   `json:"repo,omitempty" doc:"owner/name of its repository; may be left out when the App watches one only" example:"alice/nixcfg"`
 	Tags []string `json:"tags,omitempty" doc:"Tags that selectors use" example:"[\"canary\"]"`
+	// Again is for a machine that was set up anew: the host keeps attribute, tags and
+	// history, and the key that it had is revoked.
+	Again bool `json:"again,omitempty" doc:"The host is known and its machine was set up anew: revoke its key, and keep everything else"`
 }
 
 // Mount adds the routes under /api/v1 to mux.

@@ -70,7 +70,9 @@ func hosts(a huma.API, s Service) {
 		token, expires, err := s.NewHost(ctx, actorOf(ctx), in.Body)
 		switch {
 		case errors.Is(err, ErrExists):
-			return nil, huma.Error409Conflict("The host " + in.Body.Name + " exists and is enrolled. Revoke it first, or choose another name.")
+			return nil, huma.Error409Conflict("The host " + in.Body.Name + " exists and is enrolled. Revoke it first, or choose another name; if its machine was set up anew, enrol it again: `nixfleet hosts enroll " + in.Body.Name + " --again`.")
+		case errors.Is(err, ErrUnknown):
+			return nil, huma.Error404NotFound("No host is named " + in.Body.Name + ", so it can't be enrolled again. `nixfleet hosts` lists those there are.")
 		case errors.Is(err, ErrInvalid):
 			return nil, huma.Error422UnprocessableEntity(err.Error())
 		case err != nil:

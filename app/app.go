@@ -24,16 +24,17 @@ import (
 // App is the running product: one replica of the server. Any number of them may
 // share one database and one bus.
 type App struct {
-	cfg     Config
-	log     zerolog.Logger
-	db      *db.DB
-	private *db.Private // nil where the database is somebody else's
-	keys    *agentbus.Keyring
-	bus     *agentbus.Control
-	forge   *forge.Forge
-	door    busDoor
-	hearing time.Time // since when hosts can be heard
-	admin   []byte    // SHA-256 of the admin token, nil where none is set
+	cfg      Config
+	log      zerolog.Logger
+	db       *db.DB
+	private  *db.Private // nil where the database is somebody else's
+	keys     *agentbus.Keyring
+	bus      *agentbus.Control
+	forge    *forge.Forge
+	door     busDoor
+	failures *limits   // of enrolments, by address
+	hearing  time.Time // since when hosts can be heard
+	admin    []byte    // SHA-256 of the admin token, nil where none is set
 
 	seal       *seal
 	ownSecrets []string // webhook secrets of the settings, for an App that they don't name

@@ -44,12 +44,18 @@ func (s service) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (st
 // NewHost records a host that is about to be enrolled and returns its one-time
 // token. Only the token's hash is kept.
 func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (string, time.Time, error) {
+	if h.Again {
+		return a.readmit(ctx, by, h.Name)
+	}
 	repo, err := a.repoNamed(ctx, h.Repo)
 	if errors.Is(err, errNoRepo) {
 		return "", time.Time{}, fmt.Errorf("%w: no watched repository is named %q; install the App on it first, or name one of those it watches", api.ErrInvalid, h.Repo)
 	}
 	if err != nil {
 		return "", time.Time{}, err
+	}
+	if h.Attr == "" {
+		return "", time.Time{}, fmt.Errorf("%w: name the flake attribute that builds the host, e.g. nixosConfigurations.%s", api.ErrInvalid, h.Name)
 	}
 	token, expires := newToken(), a.cfg.Now().Add(enrolTokenTTL)
 	host := fleet.Host{RepoID: repo.ID, Name: h.Name, Attr: h.Attr, Tags: h.Tags, Mode: "fleet"}
@@ -64,10 +70,26 @@ func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (strin
 	return token, expires, nil
 }
 
+// readmit makes a token for the machine of a known host that was set up anew, and
+// revokes the key that it had. Everything else about the host stays.
+func (a *App) readmit(ctx context.Context, by fleet.Actor, name string) (string, time.Time, error) {
+	token, now := newToken(), a.cfg.Now()
+	expires := now.Add(enrolTokenTTL)
+	err := a.db.ReadmitHost(ctx, name, hash(token), expires, by.Login, now)
+	if errors.Is(err, db.ErrNotFound) {
+		return "", time.Time{}, api.ErrUnknown
+	}
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	a.log.Info().Str("host", name).Str("by", by.Login).Msg("host may enrol again; its key is revoked")
+	return token, expires, a.cutOff(ctx)
+}
+
 // RevokeHost takes a host's credential away: the row first, so that nothing is
 // issued to it any more, then the bus, which cuts its connection.
 func (s service) RevokeHost(ctx context.Context, by fleet.Actor, name string) error {
-	key, err := s.a.db.RevokeHost(ctx, name, by.Login, s.a.cfg.Now())
+	err := s.a.db.RevokeHost(ctx, name, by.Login, s.a.cfg.Now())
 	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
 		return api.ErrUnknown
 	}
@@ -75,15 +97,28 @@ func (s service) RevokeHost(ctx context.Context, by fleet.Actor, name string) er
 		return err
 	}
 	s.a.log.Info().Str("host", name).Str("by", by.Login).Msg("host revoked")
-	if key == "" {
-		return nil // it never enrolled
+	return s.a.cutOff(ctx)
+}
+
+// cutOff has the bus refuse every key that was revoked while a certificate of it
+// may be valid. It says all that the bus should know, so one that was away, or was
+// replaced, catches up with the next call.
+func (a *App) cutOff(ctx context.Context) error {
+	keys, err := a.db.RevokedKeys(ctx, a.cfg.Now().Add(-hostJWTTTL))
+	if err != nil {
+		return err
 	}
-	return s.a.bus.Revoke(ctx, key)
+	return a.bus.Revoke(ctx, keys)
 }
 
 // enroll answers a host that presents its one-time token and its own new key, or
 // renews the credential of one that is enrolled.
 func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
+	from := address(r)
+	if wait := a.failures.wait(from); wait > 0 {
+		slowDown(w, wait, "Too many requests from this address were refused. Wait, and look at what the last answer said.")
+		return
+	}
 	var req agentbus.EnrollRequest
 	body := http.MaxBytesReader(w, r.Body, maxEnrolBody)
 	if err := json.NewDecoder(body).Decode(&req); err != nil {
@@ -97,6 +132,7 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 	}
 	host, err := a.admit(r.Context(), req, now)
 	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
+		a.failures.count(from)
 		problem(w, http.StatusForbidden, notAdmitted(req, err))
 		return
 	}
@@ -130,7 +166,7 @@ func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Ti
 
 // notAdmitted says why, and what to do on the host or at the server.
 func notAdmitted(req agentbus.EnrollRequest, err error) string {
-	anew := " Make a new token with `nixfleet hosts enroll " + req.Host + "` and enrol with it."
+	anew := " Make a new token with `nixfleet hosts enroll " + req.Host + "` and enrol with it; add `--again` where the fleet knows the host already."
 	switch {
 	case errors.Is(err, db.ErrConflict):
 		return "Another host has this key, so the agent's state was probably copied from it. Remove seed.nk from the agent's state directory on " + req.Host + " and enrol again with the same token."

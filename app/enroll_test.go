@@ -25,6 +25,7 @@ import (
 func newFleet(t *testing.T) *replica {
 	t.Helper()
 	r := newReplica(t, dbtest.New(t))
+	r.clock.at.Store(time.Now().UnixNano()) // certificates are dated by the real one
 	bus := bustest.Start(t)
 	r.keys, r.bus, r.door.urls = bus.Keys, bus.Control, []string{bus.Broker.URL()}
 	repo := fleet.Repo{ID: 7, Installation: 3, Owner: "o", Name: "nixcfg", DefaultBranch: "main"}
@@ -173,6 +174,7 @@ func TestEnrolmentIsRefused(t *testing.T) {
 	replaced := r.token(t, "web1")
 	token := r.token(t, "web1")
 
+	r.failures = newLimits(time.Nanosecond, 100, r.clock.now) // not what this is about
 	r.ask(t, seed, "web2", token).refused(t, http.StatusForbidden, "for another host", "nixfleet hosts enroll web2")
 	r.ask(t, seed, "nobody", token).refused(t, http.StatusForbidden, "nixfleet hosts enroll nobody")
 	r.ask(t, seed, "old1", stale).refused(t, http.StatusForbidden, "expired", "nixfleet hosts enroll old1")

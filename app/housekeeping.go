@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nixfleet/nixfleet/fleet"
@@ -32,7 +33,7 @@ func (a *App) mend(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := a.repairBus(ctx); err != nil {
+		if err := errors.Join(a.repairBus(ctx), a.cutOff(ctx)); err != nil {
 			return err
 		}
 		timer.Reset(reconcileEvery)

@@ -27,6 +27,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	}
 	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
 
+	a.failures = newLimits(failureEvery, failuresAtOnce, a.cfg.Now)
 	mux := http.NewServeMux()
 	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
 	mux.HandleFunc("GET /healthz", healthz)

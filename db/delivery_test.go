@@ -196,7 +196,7 @@ func TestARevokedHostsOrdersEnd(t *testing.T) {
 	begun := w.issue(w.of("deploy", "A", "web1"))[0]
 	w.hears(begun, 1, "building")
 	w.issue(w.of("reboot", "B", "web1"))
-	_, err := w.d.RevokeHost(t.Context(), "web1", "eve", w.now)
+	err := w.d.RevokeHost(t.Context(), "web1", "eve", w.now)
 	must(t, err)
 	w.orderIs("A", fleet.HostCancelled, "the host was revoked")
 	w.orderIs("B", fleet.HostCancelled, "the host was revoked")

@@ -82,7 +82,7 @@ func (d *DB) EnrollHost(ctx context.Context, tokenHash []byte, name, publicKey s
 		if !host.EnrolledAt.IsZero() && host.RevokedAt.IsZero() {
 			return nil
 		}
-		taken, err := value[bool](ctx, tx, `select exists (select from hosts where public_key = @key and name <> @name)`,
+		taken, err := value[bool](ctx, tx, `select exists (select from hosts where (public_key = @key or next_key = @key) and name <> @name)`,
 			args{"key": publicKey, "name": name})
 		if err != nil {
 			return err
@@ -137,41 +137,17 @@ func (d *DB) Hosts(ctx context.Context) ([]fleet.Host, error) {
 	return hosts, nil
 }
 
-// RevokeHost ends a host's rights and returns its public key, whose credential
-// the bus must revoke. Revoking it again returns the same key. Rollouts in which
-// it takes part are due.
-func (d *DB) RevokeHost(ctx context.Context, name, actor string, now time.Time) (publicKey string, err error) {
-	err = d.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `
-			update rollouts set wake = wake + 1, due_at = least(due_at, @now)
-			where state not in `+endedRollouts+` and id in (select rollout_id from rollout_hosts where host = @name)`,
-			args{"name": name, "now": now})
-		if err != nil {
+// RevokeHost ends a host's rights; the bus must then be told of [DB.RevokedKeys].
+// Revoking it again changes nothing. Rollouts in which it takes part are due.
+func (d *DB) RevokeHost(ctx context.Context, name, actor string, now time.Time) error {
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		if err := revokeKeys(ctx, tx, name, actor, now); err != nil {
 			return err
 		}
-		if err := endRevoked(ctx, tx, name, actor, now); err != nil {
-			return err
-		}
-		type row struct {
-			PublicKey string
-			Fresh     bool
-		}
-		r, err := one[row](ctx, tx, `
-			update hosts h set revoked_at = coalesce(h.revoked_at, @now), token_hash = null, token_expires = null
-			from (select id, revoked_at is null as fresh from hosts where name = @name for no key update) was
-			where h.id = was.id returning h.public_key, was.fresh`,
-			args{"name": name, "now": now})
-		if err != nil {
-			return err
-		}
-		publicKey = r.PublicKey
-		if !r.Fresh {
-			return nil
-		}
-		return d.hostChanged(ctx, tx, Event{At: now, Actor: actor, Kind: "host.revoked", Subject: "host/" + name})
+		return d.notify(ctx, tx)
 	})
 	if err != nil {
-		return "", fmt.Errorf("revoke host %s: %w", cleanText(name), err)
+		return fmt.Errorf("revoke host %s: %w", cleanText(name), err)
 	}
-	return publicKey, nil
+	return nil
 }

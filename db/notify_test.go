@@ -43,7 +43,7 @@ func TestListenHearsEveryVisibleChange(t *testing.T) {
 	heard("an answer", func() { w.answer("R1-web1", "web1", 1, "received") })
 	heard("a heartbeat", func() { must(t, w.d.SaveBeats(t.Context(), []db.Beat{{Host: "web1", At: w.now}})) })
 	heard("a revocation", func() {
-		_, err := w.d.RevokeHost(t.Context(), "web1", "ada", w.now)
+		err := w.d.RevokeHost(t.Context(), "web1", "ada", w.now)
 		must(t, err)
 	})
 	heard("a broken connection", func() {

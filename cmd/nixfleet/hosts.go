@@ -62,14 +62,16 @@ type hostsEnrollCmd struct {
 	Attr string   `help:"Flake attribute that builds it. Default: nixosConfigurations.NAME."`
 	Repo string   `help:"owner/name of its repository; may be left out when the App watches one only."`
 	Tags []string `help:"Tags, separated by commas."`
+
+	Again bool `help:"The machine of a known host was set up anew: revoke its key, keep its attribute, tags and history."`
 }
 
 // Run adds the host and prints the command that enrols it.
 func (c *hostsEnrollCmd) Run(e *env) error {
-	if c.Attr == "" {
+	if c.Attr == "" && !c.Again {
 		c.Attr = "nixosConfigurations." + c.Name
 	}
-	got, err := c.client().NewHost(e.ctx, api.NewHost{Name: c.Name, Attr: c.Attr, Repo: c.Repo, Tags: c.Tags})
+	got, err := c.client().NewHost(e.ctx, api.NewHost{Name: c.Name, Attr: c.Attr, Repo: c.Repo, Tags: c.Tags, Again: c.Again})
 	if err != nil {
 		return err
 	}
@@ -94,6 +96,6 @@ func (c *hostsRevokeCmd) Run(e *env) error {
 	if c.JSON {
 		return json.NewEncoder(e.out).Encode(map[string]string{"revoked": c.Name})
 	}
-	_, err := fmt.Fprintf(e.out, "%s is revoked: it gets no more orders. To take it back: nixfleet hosts enroll %s\n", c.Name, c.Name)
+	_, err := fmt.Fprintf(e.out, "%s is revoked: it gets no more orders. To take it back: nixfleet hosts enroll %s --again\n", c.Name, c.Name)
 	return err
 }

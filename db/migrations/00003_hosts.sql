@@ -50,7 +50,16 @@ create index orders_of_host on orders (host, issued_at desc);
 
 alter table hosts
     add generations jsonb not null default '[]',
-    add curve_key text not null default ''; -- public x25519 key, for what only the host may read
+    add curve_key text not null default '', -- public x25519 key, for what only the host may read
+    add next_key text not null default ''; -- public key that the host is about to change to
+create unique index hosts_next_key on hosts (next_key) where next_key <> '';
+
+-- Keys whose certificates the bus has to refuse, for as long as one may be valid.
+create table revoked_keys (
+    public_key text primary key,
+    host       text not null,
+    at         timestamptz not null
+);
 
 -- Requests for orders that carried a key: the same key again means the same orders.
 create table order_requests (
