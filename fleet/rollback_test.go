@@ -1,38 +1,12 @@
 package fleet
 
 import (
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
-
-// observes lets a host tell of itself.
-func (s *story) observes(name string, change func(*HostFacts)) {
-	h := s.facts.Hosts[name]
-	h.Facts.At = s.now
-	change(&h.Facts)
-	s.facts.Hosts[name] = h
-}
-
-// runs lets hosts tell what they run.
-func (s *story) runs(path string, names ...string) {
-	for _, name := range names {
-		s.observes(name, func(f *HostFacts) { f.RunningPath, f.ProfilePath, f.RunningCommit = path, path, "c-"+path })
-	}
-}
-
-// switched notes that hosts began to switch, as the database does with their answers.
-func (s *story) switched(names ...string) {
-	s.says(HostSaysSwitching, names...)
-	for i := range s.facts.Rollout.Hosts {
-		if p := &s.facts.Rollout.Hosts[i]; slices.Contains(names, p.Host) {
-			p.Switched = true
-		}
-	}
-}
 
 // newRollback is a rollout of four hosts in two waves that goes back when one fails:
 // h1 and h2 run the new system already, h3 and h4 have their order.
