@@ -34,6 +34,8 @@ type notes struct {
 	// Built says which commit a closure was built from, newest last. Two commits
 	// may give the same closure; then the newer one counts.
 	Built []evaluated `json:"built,omitempty"`
+	// Change is the one that was found out last.
+	Change *agentbus.Change `json:"change,omitempty"`
 	// RebootInto is the closure whose activation wants a reboot first.
 	RebootInto string            `json:"reboot_into,omitempty"`
 	Errors     map[string]string `json:"errors,omitempty"`

@@ -93,6 +93,7 @@ func (t *task) carryOut(ctx context.Context) (note string, err error) {
 			return "", err
 		}
 		more, err := t.expectNote(ctx, t.order.Commit)
+		t.final.Change = t.changeExpected(ctx)
 		return join(note, more), err
 	case agentbus.KindSwitch:
 		return t.switchCheckout(ctx)
@@ -300,6 +301,7 @@ func (t *task) refresh(ctx context.Context) (note string, err error) {
 	}
 	note = join(note, more)
 	more, err = t.expectNote(ctx, t.notes.get().Git.Checkout)
+	t.final.Change = t.changeExpected(ctx)
 	return join(note, more), err
 }
 

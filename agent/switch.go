@@ -75,10 +75,13 @@ func (t *task) activate(ctx context.Context, a aim) (string, error) {
 	if d.has(startedFile) {
 		// The journal was lost, the switch was not.
 		t.log.printf("this order has switched before")
-	} else if err := t.writeJob(ctx, d, a); err != nil {
-		return "", err
+	} else {
+		t.final.Change = t.changeTo(ctx, a.path)
+		if err := t.writeJob(ctx, d, a); err != nil {
+			return "", err
+		}
 	}
-	if err := t.begin(agentbus.StepSwitching, ""); err != nil {
+	if err := t.beginSaying(agentbus.Answer{Step: agentbus.StepSwitching, Change: t.final.Change}); err != nil {
 		return "", err
 	}
 	return t.concludeSwitch(ctx)
@@ -198,6 +201,7 @@ func (t *task) concludeSwitch(ctx context.Context) (string, error) {
 		return t.failSwitch(failed(agentbus.StepSwitching, "job_lost",
 			fmt.Errorf("the record of the switch at %s is gone, so it is not known what was switched: %w", d, errors.Join(err))))
 	}
+	t.final.Change = or(t.final.Change, t.changeBegun(j.Target))
 	// The supervisor keeps to its own limits; this one is for when it is gone.
 	ctx, cancel := context.WithTimeoutCause(ctx, 2*j.SwitchTimeout+j.patience()+2*time.Minute, errUnsupervised)
 	defer cancel()
