@@ -114,6 +114,7 @@ func answerRow(r agentbus.Received, now time.Time) (db.AnswerRow, error) {
 	row := db.AnswerRow{
 		StreamSeq: r.Seq, Host: r.Host, Order: r.Answer.Order, Gen: r.Answer.Gen, Seq: r.Answer.Seq,
 		Step: string(r.Answer.Step), At: time.UnixMilli(r.Answer.At).UTC(), Note: r.Answer.Note, Failure: hostError(r.Answer.Error), Raw: raw,
+		Change: hostChange(r.Answer.Change), Generations: hostGenerations(r.Answer.Generations),
 	}
 	row.Evaluated, row.Lock = evaluatedRows(r.Answer.Evaluated), len(r.Answer.Lock) > 0
 	if r.Answer.Facts != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/fleet"
 )
@@ -132,5 +133,39 @@ func TestEveryStepIsAnEventOfTheDomain(t *testing.T) {
 		if !known[string(s)] {
 			t.Errorf("the step %s is no event of a host", s)
 		}
+	}
+}
+
+func TestNothingOfAChangeIsLostAndAllOfItIsPlain(t *testing.T) {
+	t.Parallel()
+	var a agentbus.Answer
+	fill(reflect.ValueOf(&a).Elem())
+	row, err := answerRow(agentbus.Received{Host: "web1", Answer: a}, time.Unix(9, 0))
+	must(t, err)
+	system := fleet.System{Path: "text", Commit: "text"}
+	change := fleet.Change{
+		From: system, To: system, More: 7, SizeFrom: 7, SizeTo: 7,
+		Packages: []fleet.PackageChange{{Name: "text", From: []string{"text"}, To: []string{"text"}, Bytes: 7}},
+	}
+	if diff := cmp.Diff(change, *row.Change); diff != "" {
+		t.Errorf("change:\n%s", diff)
+	}
+	generations := []fleet.Generation{{Number: 7, System: system, At: time.Unix(7, 0).UTC(), Running: true, Booted: true}}
+	if diff := cmp.Diff(generations, row.Generations); diff != "" {
+		t.Errorf("generations:\n%s", diff)
+	}
+
+	hostile := agentbus.Change{To: "/nix/\x1b[2Jstore\n/x", More: -1, SizeTo: -1}
+	for range 1000 {
+		hostile.Packages = append(hostile.Packages, agentbus.PackageChange{Name: "a\u202eb", To: make([]string, 100)})
+	}
+	got := hostChange(&hostile)
+	if got.To.Path != "/nix/store /x" || got.More != 500 || got.SizeTo != 0 || len(got.Packages) != 500 ||
+		got.Packages[0].Name != "ab" || len(got.Packages[0].To) != 20 {
+		t.Errorf("%d packages and %d more, to %+v, the first %+v", len(got.Packages), got.More, got.To, got.Packages[0])
+	}
+	list := hostGenerations(append(make([]agentbus.Generation, 500), agentbus.Generation{At: -1}))
+	if len(list) != 200 || hostGenerations(nil) != nil || hostGenerations([]agentbus.Generation{{At: 1 << 62}})[0].At != (time.Time{}) {
+		t.Errorf("%d generations", len(list))
 	}
 }

@@ -24,9 +24,12 @@ type AnswerRow struct {
 	Note      string    // one line for people
 	Failure   *fleet.HostError
 	Facts     *fleet.HostFacts // what the host saw after the step
-	Evaluated []Evaluated      // of an evaluator
-	Lock      bool             // Raw has a lock in it
-	Raw       []byte           // the answer as it was sent
+	// Change and Generations take the place of what is known; nil leaves it.
+	Change      *fleet.Change      // what the order does to the system
+	Generations []fleet.Generation // that the host can go back to
+	Evaluated   []Evaluated        // of an evaluator
+	Lock        bool               // Raw has a lock in it
+	Raw         []byte             // the answer as it was sent
 }
 
 // Confirmed tells a host up to where its answers to an order need not be repeated.
@@ -144,6 +147,9 @@ func (b *answerBatch) add(r AnswerRow) {
 	if r.Facts != nil && (o.facts == nil || !r.Facts.At.Before(o.facts.At)) {
 		o.facts = r.Facts
 	}
+	if r.Change != nil {
+		o.change = r.Change
+	}
 	o.learn(r)
 	event, ok := answerEvents[r.Step]
 	if !ok || fleet.OrderEnded(o.state) {
@@ -208,6 +214,9 @@ func (b *answerBatch) queueFacts(batch *pgx.Batch) {
 		beat.Host, beat.At = r.Host, b.now // an answer is a sign of life
 		if o := b.known[r.Order]; o.facts != nil {
 			beat.Facts = *o.facts
+		}
+		if r.Generations != nil {
+			beat.Generations = r.Generations
 		}
 		beats[r.Host] = beat
 	}

@@ -169,3 +169,34 @@ func TestAnswersAreAppliedAsTheTableSays(t *testing.T) {
 		}
 	})
 }
+
+func TestAnswersSayWhatChangesAndWhereToGoBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1")
+	w.running("R1", "ccc", "web1")
+	before := answerTo("R1-web1", "web1", 1, "switching")
+	before.Change = &fleet.Change{
+		To: fleet.System{Path: "/nix/store/x", Commit: "ccc"}, More: 3, SizeTo: 9,
+		Packages: []fleet.PackageChange{{Name: "nginx \x00", From: []string{"1"}, To: []string{""}, Bytes: -5}},
+	}
+	after := answerTo("R1-web1", "web1", 2, "healthy")
+	after.Generations = []fleet.Generation{{Number: 7, System: before.Change.To, At: t0, Running: true}}
+	_, err := w.d.RecordAnswers(t.Context(), []db.AnswerRow{before}, w.now)
+	must(t, err)
+	_, err = w.d.RecordAnswers(t.Context(), []db.AnswerRow{after}, w.now)
+	must(t, err)
+	var change fleet.Change
+	must(t, w.d.Pool().QueryRow(t.Context(), `select change from orders where id = 'R1-web1'`).Scan(&change))
+	want := *before.Change
+	want.Packages[0].Name = "nginx \uFFFD"
+	equal(t, "change", change, want)
+	var generations []fleet.Generation
+	must(t, w.d.Pool().QueryRow(t.Context(), `select generations from hosts where name = 'web1'`).Scan(&generations))
+	equal(t, "generations", generations, after.Generations)
+
+	beat := db.Beat{Host: "web1", At: w.after(time.Minute), Facts: fleet.HostFacts{At: w.now}}
+	must(t, w.d.SaveBeats(t.Context(), []db.Beat{beat}))
+	must(t, w.d.Pool().QueryRow(t.Context(), `select generations from hosts where name = 'web1'`).Scan(&generations))
+	equal(t, "generations after a heartbeat", generations, after.Generations)
+}

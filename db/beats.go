@@ -16,6 +16,8 @@ type Beat struct {
 	Host  string
 	Facts fleet.HostFacts // zero: keep what is known
 	At    time.Time       // the server's clock
+	// Generations take the place of what is known; nil leaves it.
+	Generations []fleet.Generation
 }
 
 // SaveBeats keeps the newest facts of hosts, in two statements however many they
@@ -72,9 +74,12 @@ const seenWithin = 5 * time.Second
 
 func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 	names := slices.Sorted(maps.Keys(beats))
-	at, facts := make([]time.Time, len(names)), make([]*string, len(names))
+	at, facts, generations := make([]time.Time, len(names)), make([]*string, len(names)), make([]*string, len(names))
 	for i, n := range names {
 		at[i] = beats[n].At
+		if beats[n].Generations != nil {
+			generations[i] = encoded(beats[n].Generations)
+		}
 		if beats[n].Facts.At.IsZero() {
 			continue
 		}
@@ -88,9 +93,10 @@ func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 		with locked as materialized (
 			select id, name from hosts where name = any(@names) and revoked_at is null order by id for no key update
 		)
-		update hosts h set last_seen = c.at, facts = coalesce(c.facts, h.facts)
-		from locked l join unnest(@names::text[], @at::timestamptz[], @facts::jsonb[]) c (name, at, facts) using (name)
+		update hosts h set last_seen = c.at, facts = coalesce(c.facts, h.facts), generations = coalesce(c.generations, h.generations)
+		from locked l join unnest(@names::text[], @at::timestamptz[], @facts::jsonb[], @generations::jsonb[])
+			c (name, at, facts, generations) using (name)
 		where h.id = l.id and (h.last_seen is null or h.last_seen < c.at - make_interval(secs => @fine)
-			or c.facts is not null and h.last_seen <= c.at)`,
-		args{"names": names, "at": at, "facts": facts, "fine": seenWithin.Seconds()})
+			or (c.facts is not null or c.generations is not null) and h.last_seen <= c.at)`,
+		args{"names": names, "at": at, "facts": facts, "generations": generations, "fine": seenWithin.Seconds()})
 }

@@ -73,6 +73,7 @@ type answered struct {
 	progress fleet.HostProgress // in the rollout
 	failure  *fleet.HostError
 	facts    *fleet.HostFacts
+	change   *fleet.Change
 }
 
 func newAnswered(r answeredRow) *answered {
@@ -100,7 +101,7 @@ func (o *answered) apply(event fleet.HostEvent, failure *fleet.HostError, now ti
 
 // changed reports whether there is anything to write of the order itself.
 func (o *answered) changed() bool {
-	return o.state != o.row.State || o.note != "" || o.received && o.row.Received.IsZero()
+	return o.state != o.row.State || o.note != "" || o.change != nil || o.received && o.row.Received.IsZero()
 }
 
 // movedOf are the orders that there is something to write of, and those whose hosts
@@ -144,12 +145,15 @@ func queueProgress(batch *pgx.Batch, hosts []*answered) {
 func queueOrders(batch *pgx.Batch, orders []*answered, now time.Time) {
 	n := len(orders)
 	ids, states, notes, failure := make([]string, n), make([]string, n), make([]string, n), make([]*fleet.HostError, n)
-	received, ended := make([]time.Time, n), make([]time.Time, n)
+	received, ended, changes := make([]time.Time, n), make([]time.Time, n), make([]*string, n)
 	var events []Event
 	for i, o := range orders {
 		ids[i], states[i], notes[i], failure[i] = o.row.ID, string(o.state), clip(o.note), o.failure
 		if o.received {
 			received[i] = now
+		}
+		if o.change != nil {
+			changes[i] = encoded(o.change)
 		}
 		if !fleet.OrderEnded(o.state) {
 			continue
@@ -161,11 +165,15 @@ func queueOrders(batch *pgx.Batch, orders []*answered, now time.Time) {
 	}
 	batch.Queue(`
 		update orders o set state = c.state, failure = coalesce(c.failure, o.failure), note = coalesce(nullif(c.note, ''), o.note),
-			received_at = coalesce(o.received_at, c.received_at), ended_at = coalesce(o.ended_at, c.ended_at)
-		from unnest(@ids::text[], @states::text[], @notes::text[], @failure::jsonb[], @received::timestamptz[], @ended::timestamptz[])
-			c (id, state, note, failure, received_at, ended_at)
+			received_at = coalesce(o.received_at, c.received_at), ended_at = coalesce(o.ended_at, c.ended_at),
+			change = coalesce(c.change, o.change)
+		from unnest(@ids::text[], @states::text[], @notes::text[], @failure::jsonb[], @received::timestamptz[], @ended::timestamptz[],
+			@changes::jsonb[]) c (id, state, note, failure, received_at, ended_at, change)
 		where o.id = c.id`,
-		args{"ids": ids, "states": states, "notes": notes, "failure": failures(failure), "received": received, "ended": ended})
+		args{
+			"ids": ids, "states": states, "notes": notes, "failure": failures(failure), "received": received, "ended": ended,
+			"changes": changes,
+		})
 	if len(events) > 0 {
 		sql, a := rememberAll(events)
 		batch.Queue(sql, a)

@@ -138,11 +138,12 @@ type OrderDetail struct {
 
 // Change is what an order does, or did, to a host's system.
 type Change struct {
-	From, To System
-	Packages []PackageChange
-	More     int   // that were left out
-	SizeFrom int64 // bytes of the whole closure, 0 where not known
-	SizeTo   int64
+	From     System          `json:"from,omitzero"`
+	To       System          `json:"to,omitzero"`
+	Packages []PackageChange `json:"packages,omitempty"`
+	More     int             `json:"more,omitempty"`      // that were left out
+	SizeFrom int64           `json:"size_from,omitempty"` // bytes of the whole closure, 0 where not known
+	SizeTo   int64           `json:"size_to,omitempty"`
 }
 
 // PackageChange is one package that differs between two systems. No From means
