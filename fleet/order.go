@@ -43,6 +43,12 @@ var replaces = map[string][]string{
 	OrderNoop:         {},
 }
 
+// PolicyActor is who gives the orders that nobody asked for but the policy.
+const PolicyActor = "policy"
+
+// SystemKinds lists the kinds that say what a host's checkout or system shall be.
+func SystemKinds() []string { return slices.Clone(ofTheSystem) }
+
 // AllOrderKinds lists the kinds.
 func AllOrderKinds() []string {
 	return append(slices.Clone(ofTheSystem),
