@@ -26,6 +26,8 @@ var ErrInvalid = errors.New("invalid request")
 type Service interface {
 	SetupService
 	LogService
+	OrderService
+	HostService
 	// Authenticate returns who a bearer token belongs to and the role it has:
 	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
@@ -69,6 +71,8 @@ type NewHost struct {
 func Mount(mux *http.ServeMux, version string, s Service) {
 	a := open(mux, version, s)
 	hosts(a, s)
+	host(a, s)
+	orders(a, s)
 	policies(a, s)
 	locks(a, s)
 	logs(a, s)

@@ -23,6 +23,7 @@ type service struct {
 	asked    fleet.WhatIf
 	breaks   int
 	followed []int64
+	ordered  []fleet.OrderRequest
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {

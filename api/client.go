@@ -110,9 +110,13 @@ func repoPath(repo string) string {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
+	return c.callWith(ctx, method, path, nil, in, out)
+}
+
+func (c *Client) callWith(ctx context.Context, method, path string, header http.Header, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	resp, err := c.ask(ctx, method, path, in, nil)
+	resp, err := c.ask(ctx, method, path, in, header)
 	if err != nil {
 		return err
 	}
@@ -169,29 +173,48 @@ func (c *Client) ask(ctx context.Context, method, path string, in any, header ht
 	return nil, problem(resp.StatusCode, resp.Status, b)
 }
 
-// answerError is an error answer, with the sentence that it carries.
-type answerError struct {
-	code int
-	text string
+// Problem is an answer that says why nothing was done.
+type Problem struct {
+	Code   int
+	Status string // as in the answer's first line
+	Detail string
+	Errors []FieldProblem
 }
 
-func (e *answerError) Error() string { return "the server answered " + e.text }
+// FieldProblem is what is wrong with one field of a request.
+type FieldProblem struct {
+	Message  string `json:"message"`
+	Location string `json:"location"`
+	Value    any    `json:"value"`
+}
 
-// problem turns an error answer into the sentence that it carries.
-func problem(code int, status string, body []byte) error {
-	var p struct {
-		Detail string `json:"detail"`
-		Errors []struct {
-			Message  string `json:"message"`
-			Location string `json:"location"`
-		} `json:"errors"`
+// Error is the sentence of the answer, and what it says of fields.
+func (p *Problem) Error() string {
+	if p.Detail == "" {
+		return "the server answered " + p.Status
 	}
-	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
-		return &answerError{code, status}
-	}
-	text := status + ": " + p.Detail
-	for _, e := range p.Errors {
+	text := p.Detail
+	for i, e := range p.Errors {
+		if i == maxFieldsTold {
+			text += fmt.Sprintf("; and %d more", len(p.Errors)-i)
+			break
+		}
 		text += fmt.Sprintf("; %s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
 	}
-	return &answerError{code, text}
+	return fmt.Sprintf("the server answered %s: %s", p.Status, text)
+}
+
+// maxFieldsTold bounds a message for people; programs read all of them.
+const maxFieldsTold = 10
+
+// problem reads an error answer.
+func problem(code int, status string, body []byte) error {
+	var p struct {
+		Detail string         `json:"detail"`
+		Errors []FieldProblem `json:"errors"`
+	}
+	if json.Unmarshal(body, &p) != nil {
+		p.Detail = ""
+	}
+	return &Problem{Code: code, Status: status, Detail: p.Detail, Errors: p.Errors}
 }

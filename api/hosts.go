@@ -15,6 +15,7 @@ type Host struct {
 	Name           string              `json:"name"`
 	Attr           string              `json:"attr"`
 	Tags           []string            `json:"tags"`
+	Mode           string              `json:"mode" enum:"fleet,manual,automatic" doc:"fleet takes part in rollouts, manual is left to people, automatic follows the default branch by itself"`
 	Online         bool                `json:"online"`
 	Enrolled       bool                `json:"enrolled"`
 	LastSeen       time.Time           `json:"last_seen,omitzero"`
@@ -22,6 +23,10 @@ type Host struct {
 	CheckoutCommit string              `json:"checkout_commit,omitempty"`
 	RunningCommit  string              `json:"running_commit,omitempty"`
 	RunningPath    string              `json:"running_path,omitempty"`
+	Order          string              `json:"order,omitempty" doc:"Id of the order that it works on"`
+	Step           string              `json:"step,omitempty" doc:"The step that it is at with the order"`
+	StepSince      time.Time           `json:"step_since,omitzero"`
+	RebootNeeded   bool                `json:"reboot_needed,omitempty"`
 	Compartments   []fleet.Compartment `json:"compartments"`
 }
 
@@ -86,7 +91,7 @@ func hosts(a huma.API, s Service) {
 	}, func(ctx context.Context, in *hostInput) (*struct{}, error) {
 		err := s.RevokeHost(ctx, actorOf(ctx), in.Name)
 		if errors.Is(err, ErrUnknown) {
-			return nil, huma.Error404NotFound("No host is named " + in.Name + ". `nixfleet hosts` lists those there are.")
+			return nil, noHost(in.Name)
 		}
 		return nil, err
 	})
@@ -97,9 +102,14 @@ func shown(h fleet.HostView) Host {
 	if tags == nil {
 		tags = []string{}
 	}
-	return Host{
-		Name: h.Host.Name, Attr: h.Host.Attr, Tags: tags, Online: h.Online, Enrolled: !h.Host.EnrolledAt.IsZero(),
-		LastSeen: h.Host.LastSeen, AgentVersion: h.Host.Facts.AgentVersion, CheckoutCommit: h.Host.Facts.CheckoutCommit,
-		RunningCommit: h.Host.Facts.RunningCommit, RunningPath: h.Host.Facts.RunningPath, Compartments: h.Compartments,
+	f := h.Host.Facts
+	out := Host{
+		Name: h.Host.Name, Attr: h.Host.Attr, Tags: tags, Mode: h.Host.Mode, Online: h.Online, Enrolled: !h.Host.EnrolledAt.IsZero(),
+		LastSeen: h.Host.LastSeen, AgentVersion: f.AgentVersion, CheckoutCommit: f.CheckoutCommit,
+		RunningCommit: f.RunningCommit, RunningPath: f.RunningPath, RebootNeeded: f.RebootNeeded, Compartments: h.Compartments,
 	}
+	if f.Working {
+		out.Order, out.Step, out.StepSince = f.Order, f.Step, f.StepSince
+	}
+	return out
 }

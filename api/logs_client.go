@@ -43,7 +43,7 @@ func (c *Client) FollowLog(ctx context.Context, order string, from int64, show f
 			return nil
 		})
 		var shown *showError
-		var answer *answerError
+		var answer *Problem
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()
@@ -51,7 +51,7 @@ func (c *Client) FollowLog(ctx context.Context, order string, from int64, show f
 			return end.Whole, nil
 		case errors.As(err, &shown):
 			return false, shown.error
-		case errors.As(err, &answer) && answer.code < http.StatusInternalServerError:
+		case errors.As(err, &answer) && answer.Code < http.StatusInternalServerError:
 			return false, err
 		}
 		if from != before {

@@ -207,6 +207,7 @@ func (a *App) everyLoop() []*loop {
 		newLoop("rollouts", a.log, a.workRollouts),
 		newLoop("evaluations", a.log, a.workEvaluations).resting(evaluationRest),
 		newLoop("effects", a.log, a.workEffects),
+		newLoop("follow", a.log, a.workFollow),
 		newLoop("orders", a.log, a.workOrders),
 		newLoop("overdue", a.log, a.workOverdue),
 	}

@@ -235,6 +235,10 @@ func (a *App) deployOrders(ctx context.Context, by fleet.Actor, d DeployRequest,
 	if err != nil {
 		return nil, err
 	}
+	repos, err := a.repoStates(ctx)
+	if err != nil {
+		return nil, err
+	}
 	now := a.cfg.Now()
 	orders := make([]fleet.Order, 0, len(d.Hosts))
 	for _, name := range d.Hosts {
@@ -245,7 +249,7 @@ func (a *App) deployOrders(ctx context.Context, by fleet.Actor, d DeployRequest,
 			return nil, &unknownHostError{name}
 		}
 		o := a.newOrder(name, agentbus.KindDeploy, fleet.Rollout{RepoID: hosts[i].RepoID, Commit: d.Commit}, now)
-		o.Actor, o.Reason = by.Login, d.Reason
+		o.Actor, o.Reason, o.Detail.Deploy = by.Login, d.Reason, ownPolicy(repos[hosts[i].RepoID].Policy)
 		orders = append(orders, o)
 	}
 	return orders, nil

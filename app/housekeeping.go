@@ -54,6 +54,9 @@ func (a *App) tidy(ctx context.Context) error {
 		if err := a.db.PruneSignIn(ctx, now); err != nil {
 			return err
 		}
+		if err := a.db.PruneOrderKeys(ctx, now.Add(-keepOrderKeys)); err != nil {
+			return err
+		}
 		for n := pruneAtOnce; n == pruneAtOnce; {
 			var err error
 			if n, err = a.db.PruneDeliveries(ctx, now.Add(-keepDeliveries), pruneAtOnce); err != nil {

@@ -1,0 +1,105 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+// HostService is what the API needs of the product for one host.
+type HostService interface {
+	// Host tells all that is known of a host. One that is not known, or was revoked,
+	// is ErrUnknown.
+	Host(ctx context.Context, name string) (HostDetail, error)
+	// Generations lists the systems that a host can go back to, newest first.
+	Generations(ctx context.Context, name string) ([]fleet.Generation, error)
+	// ChangeHost changes how a host is treated.
+	ChangeHost(ctx context.Context, by fleet.Actor, name string, c HostChange) (HostDetail, error)
+}
+
+// HostDetail is all that is known of one host.
+type HostDetail struct {
+	Host
+	Platform string          `json:"platform"`
+	Repo     string          `json:"repo,omitempty"`
+	Facts    fleet.HostFacts `json:"facts" doc:"What the host saw of itself"`
+	Open     []Order         `json:"open_orders" doc:"Orders that have not ended, oldest first; the host takes up one after the other"`
+}
+
+// HostChange is what is to change of a host; what is left out stays.
+type HostChange struct {
+	Tags *[]string `json:"tags,omitempty" doc:"All its tags" maxItems:"100"`
+	Mode *string   `json:"mode,omitempty" enum:"fleet,manual,automatic" doc:"fleet takes part in rollouts, manual is left to people, automatic follows the default branch by itself"`
+	Attr *string   `json:"attr,omitempty" doc:"Flake attribute that builds it" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$"`
+}
+
+type hostDetailOutput struct{ Body HostDetail }
+
+type hostOrdersInput struct {
+	Name  string `path:"name" doc:"Name of the host" maxLength:"63"`
+	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+}
+
+type generationsOutput struct {
+	Body struct {
+		Generations []fleet.Generation `json:"generations"`
+	}
+}
+
+type hostChangeInput struct {
+	Name string `path:"name" doc:"Name of the host" maxLength:"63"`
+	Body HostChange
+}
+
+func host(a huma.API, s Service) {
+	secured := []map[string][]string{{"token": {}}}
+	huma.Register(a, huma.Operation{
+		OperationID: "get-host", Method: http.MethodGet, Path: "/api/v1/hosts/{name}", Summary: "All that is known of a host",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, in *hostInput) (*hostDetailOutput, error) {
+		h, err := s.Host(ctx, in.Name)
+		return &hostDetailOutput{h}, hostError(err, in.Name)
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "change-host", Method: http.MethodPatch, Path: "/api/v1/hosts/{name}", Summary: "Change the tags, the mode or the attribute of a host",
+		Metadata: needs("admin"), Security: secured,
+	}, func(ctx context.Context, in *hostChangeInput) (*hostDetailOutput, error) {
+		h, err := s.ChangeHost(ctx, actorOf(ctx), in.Name, in.Body)
+		return &hostDetailOutput{h}, hostError(err, in.Name)
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "list-host-orders", Method: http.MethodGet, Path: "/api/v1/hosts/{name}/orders", Summary: "The newest orders of a host",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, in *hostOrdersInput) (*ordersOutput, error) {
+		return listOrders(ctx, s, in.Name, in.Limit)
+	})
+	huma.Register(a, huma.Operation{
+		OperationID: "list-generations", Method: http.MethodGet, Path: "/api/v1/hosts/{name}/generations", Summary: "The systems that a host can go back to",
+		Metadata: needs("viewer"), Security: secured,
+	}, func(ctx context.Context, in *hostInput) (*generationsOutput, error) {
+		list, err := s.Generations(ctx, in.Name)
+		out := &generationsOutput{}
+		out.Body.Generations = list
+		return out, hostError(err, in.Name)
+	})
+}
+
+func noHost(name string) error {
+	return huma.Error404NotFound("No host is named " + name + ". `nixfleet hosts` lists those there are.")
+}
+
+func hostError(err error, name string) error {
+	if errors.Is(err, ErrUnknown) {
+		return noHost(name)
+	}
+	if bad, ok := errors.AsType[*fleet.FieldError](err); ok {
+		return huma.Error422UnprocessableEntity("The host was not changed.", &huma.ErrorDetail{Location: "body." + bad.Field, Message: bad.Text})
+	}
+	return err
+}
+
+// HostOf is a host as the API shows it among others.
+func HostOf(h fleet.HostView) Host { return shown(h) }
