@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/nixfleet/nixfleet/api"
 )
@@ -39,9 +38,8 @@ func (c *hostsListCmd) Run(e *env) error {
 		_, err := fmt.Fprintln(e.out, "No hosts yet. Add the first one: nixfleet hosts enroll NAME --attr nixosConfigurations.NAME")
 		return err
 	}
-	w := tabwriter.NewWriter(e.out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, "HOST\tGIT\tLOCK\tSYSTEM\tRUNS\tAGENT\tTAGS")
-	for _, h := range hosts {
+	rows := make([][]string, len(hosts))
+	for i, h := range hosts {
 		lights := map[string]string{}
 		for _, c := range h.Compartments {
 			lights[c.ID] = c.Label
@@ -50,10 +48,11 @@ func (c *hostsListCmd) Run(e *env) error {
 		if !h.Online {
 			name += " (offline)"
 		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.7s\t%s\t%s\n", name, lights["git"], lights["lock"], lights["system"],
-			h.RunningCommit, h.AgentVersion, strings.Join(h.Tags, " "))
+		rows[i] = []string{
+			name, lights["git"], lights["lock"], lights["system"], short(h.RunningCommit), h.Mode, h.Step, h.AgentVersion, strings.Join(h.Tags, " "),
+		}
 	}
-	return w.Flush()
+	return table(e.out, "HOST GIT LOCK SYSTEM RUNS MODE DOING AGENT TAGS", rows)
 }
 
 type hostsEnrollCmd struct {

@@ -36,9 +36,14 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
 	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
+	Host    hostCmd    `cmd:"" help:"One host: all that is known of it, and how it is treated."`
+	Order   orderCmd   `cmd:"" help:"Give hosts an order: pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh."`
+	Orders  ordersCmd  `cmd:"" help:"The newest orders, and how they ended."`
+	Cancel  cancelCmd  `cmd:"" help:"Cancel an order, or all open orders of hosts."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 
 	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
+	Generations  generationsCmd  `cmd:"" help:"What a host can go back to."`
 
 	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch for an agent of the demo."`
 }
@@ -46,14 +51,15 @@ type cli struct {
 // env is what commands get of their surroundings.
 type env struct {
 	ctx    context.Context
+	in     io.Reader
 	out    io.Writer
 	log    zerolog.Logger
 	logger func(level zerolog.Level) zerolog.Logger
 }
 
-func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-func run(args []string, out, errOut io.Writer) int {
+func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	var c cli
 	parser, err := kong.New(&c, kong.Name("nixfleet"), kong.Writers(out, errOut),
 		kong.Description("Proves that a pull request is only a safe lock update, merges it, and brings it to your hosts in waves."),
@@ -70,7 +76,7 @@ func run(args []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e := &env{ctx: ctx, out: out}
+	e := &env{ctx: ctx, in: in, out: out}
 	e.logger = func(level zerolog.Level) zerolog.Logger { return newLog(errOut, level, c.LogJSON) }
 	level, _ := zerolog.ParseLevel(c.LogLevel)
 	e.log = e.logger(level)

@@ -37,9 +37,12 @@ func lockAt(t *testing.T, rev byte) string {
 }
 
 // nixfleet runs the program and returns what it wrote and its exit code.
-func nixfleet(args ...string) (out, errOut string, code int) {
+func nixfleet(args ...string) (out, errOut string, code int) { return nixfleetAsked("", args...) }
+
+// nixfleetAsked is nixfleet with a person who types lines.
+func nixfleetAsked(lines string, args ...string) (out, errOut string, code int) {
 	var o, e bytes.Buffer
-	code = run(args, &o, &e)
+	code = run(args, strings.NewReader(lines), &o, &e)
 	return o.String(), e.String(), code
 }
 
@@ -106,13 +109,13 @@ func TestHostsAreATable(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		_, _ = w.Write([]byte(`{"hosts":[{"name":"web1","tags":["canary"],"agent_version":"0.1.0","running_commit":"0123456789abcdef",
+		_, _ = w.Write([]byte(`{"hosts":[{"name":"web1","mode":"manual","step":"building","tags":["canary"],"agent_version":"0.1.0","running_commit":"0123456789abcdef",
 			"compartments":[{"id":"git","label":"Up to date"},{"id":"lock","label":"3 days"},{"id":"system","label":"Current"}]}]}`))
 	}))
 	defer server.Close()
 	out, _, code := nixfleet("hosts", "--server", server.URL, "--token", "secret")
-	want := "HOST            GIT         LOCK    SYSTEM   RUNS     AGENT  TAGS\n" +
-		"web1 (offline)  Up to date  3 days  Current  0123456  0.1.0  canary\n"
+	want := "HOST            GIT         LOCK    SYSTEM   RUNS     MODE    DOING     AGENT  TAGS\n" +
+		"web1 (offline)  Up to date  3 days  Current  0123456  manual  building  0.1.0  canary\n"
 	if code != 0 || out != want {
 		t.Errorf("exit %d, printed:\n%s\nwant:\n%s", code, out, want)
 	}
