@@ -22,6 +22,8 @@ type Agent struct {
 	bootID string
 	beat   chan struct{} // asks for a heartbeat now
 
+	evaluations evaluations // of the order under way
+
 	revision struct { // of a system that the agent did not build
 		mu           sync.Mutex
 		path, commit string

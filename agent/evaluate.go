@@ -76,24 +76,24 @@ func (t *task) evaluateOthers(ctx context.Context, c checkout) (note string, err
 	if err != nil && ctx.Err() == nil {
 		return "", failed(agentbus.StepBuilding, "checkout_failed", err)
 	}
-	timeout := or(o.Policy.BuildTimeout.Duration(), defaultBuildTimeout)
-	done := make(map[string]agentbus.Evaluated, len(o.Evaluate))
-	bad := 0
-	for set, attrs := range bySet(o.Evaluate) {
+	done := t.evaluations.of(o.ID)
+	for set, attrs := range bySet(o.Evaluate, done) {
 		for chunk := range slices.Chunk(attrs, evaluatedAtOnce) {
-			for _, e := range t.builder().evaluateChunk(ctx, away.dir, o.Commit, set, chunk, timeout) {
+			got := t.builder().evaluateChunk(ctx, away.dir, o.Commit, set, chunk, or(o.Policy.BuildTimeout.Duration(), defaultBuildTimeout))
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			for _, e := range got {
 				done[e.Attr] = e
-				if e.Error != "" {
-					bad++
-				}
 			}
 		}
 	}
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
+	bad := 0
 	for _, attr := range o.Evaluate {
 		t.final.Evaluated = append(t.final.Evaluated, done[attr])
+		if done[attr].Error != "" {
+			bad++
+		}
 	}
 	note = fmt.Sprintf("%d configurations evaluated", len(o.Evaluate)-bad)
 	if bad > 0 {
@@ -102,10 +102,29 @@ func (t *task) evaluateOthers(ctx context.Context, c checkout) (note string, err
 	return note, nil
 }
 
-// bySet sorts attributes by the output of the flake that they are in.
-func bySet(attrs []string) map[string][]string {
+// evaluations are what an order to evaluate has come to so far: where another order
+// goes first, nothing is evaluated twice.
+type evaluations struct {
+	order string
+	done  map[string]agentbus.Evaluated
+}
+
+// of is what order has come to, for this agent process.
+func (e *evaluations) of(order string) map[string]agentbus.Evaluated {
+	if e.order != order {
+		e.order, e.done = order, map[string]agentbus.Evaluated{}
+	}
+	return e.done
+}
+
+// bySet sorts the attributes that are not done by the output of the flake that they
+// are in.
+func bySet(attrs []string, done map[string]agentbus.Evaluated) map[string][]string {
 	sets := map[string][]string{}
 	for _, attr := range attrs {
+		if _, ok := done[attr]; ok {
+			continue
+		}
 		set, _, _ := strings.Cut(attr, ".")
 		sets[set] = append(sets[set], attr)
 	}

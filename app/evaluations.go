@@ -54,12 +54,16 @@ func (a *App) workEvaluations(ctx context.Context) (int, error) {
 	return asked, nil
 }
 
-// informed adds to an order what is known of the system that it leads to, so that the host
-// need not work it out. An order that names no commit is about the host's checkout.
+// informed adds to an order what is known of the system that it leads to, so that the
+// host need not work it out. A refresh that names no commit is about the host's
+// checkout, which may have moved: so it is told of which commit we know.
 func informed(o agentbus.Order, known db.Expectation) agentbus.Order {
-	o.Expected, o.NoEval = known.Path, known.Waits
-	if o.Kind == agentbus.KindRefresh && o.Commit == "" && known.Path != "" {
+	o.NoEval = known.Waits
+	if o.Commit == "" && o.Kind == agentbus.KindRefresh && known.Path != "" {
 		o.Commit = known.Commit
+	}
+	if o.Commit != "" && o.Commit == known.Commit {
+		o.Expected = known.Path
 	}
 	return o
 }

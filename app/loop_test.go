@@ -47,6 +47,30 @@ func TestALoopWorksUntilNothingIsDueAndThenWaits(t *testing.T) {
 	})
 }
 
+func TestALoopThatRestsIsNotWokenMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		rounds := 0
+		l := newLoop("test", zerolog.Nop(), func(context.Context) (int, error) { rounds++; return 0, nil }).resting(10 * time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go l.run(ctx)
+		for range 95 {
+			time.Sleep(100 * time.Millisecond)
+			l.poke()
+		}
+		synctest.Wait()
+		if rounds != 1 {
+			t.Errorf("%d rounds in its rest, want the one before it", rounds)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if rounds != 2 {
+			t.Errorf("%d rounds after its rest, want another: it was woken", rounds)
+		}
+	})
+}
+
 func TestALoopOutlivesErrors(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -88,25 +88,29 @@ func (d *DB) evaluators(ctx context.Context, now time.Time) ([]Unevaluated, erro
 	return list, nil
 }
 
-// AskEvaluations issues an order to an evaluator, for those of the attributes that
-// nobody else has asked for meanwhile, and notes that they are worked on. Where none
-// is left, or the head of the repository has moved, it is ErrConflict.
+// AskEvaluations issues an order to an evaluator and notes that the attributes are
+// worked on. Where somebody else has asked for one of them meanwhile, or the head of
+// the repository has moved, it is ErrConflict, and there is to be looked again.
 func (d *DB) AskEvaluations(ctx context.Context, o fleet.Order, wanted []fleet.Unevaluated, until, now time.Time) error {
+	o.Detail.Evaluate = make([]string, len(wanted))
+	for i, w := range wanted {
+		o.Detail.Evaluate[i] = w.Attr
+	}
 	err := d.tx(ctx, func(tx pgx.Tx) error {
-		err := guarded(ctx, tx, `
-			select h.id from hosts h join repos r on r.id = h.repo_id
-			where h.name = @host and r.id = @repo and r.head_sha = @commit for no key update of h`,
-			args{"host": o.Host, "repo": o.RepoID, "commit": o.Commit})
+		err := guarded(ctx, tx, `select id from repos where id = @repo and head_sha = @commit`, args{"repo": o.RepoID, "commit": o.Commit})
 		if err != nil {
 			return err
 		}
-		if o.Detail.Evaluate, err = noteAsked(ctx, tx, o, wanted, until); err != nil {
+		if _, err := insertOrders(ctx, tx, []fleet.Order{o}, now); err != nil {
 			return err
 		}
-		if len(o.Detail.Evaluate) == 0 {
-			return ErrConflict
+		// The host's row is locked now, so of two replicas the second sees here what the
+		// first has asked for.
+		mine, err := noteAsked(ctx, tx, o, wanted, until)
+		if err == nil && mine < len(wanted) {
+			err = ErrConflict
 		}
-		if _, err := insertOrders(ctx, tx, []fleet.Order{o}, now); err != nil {
+		if err != nil {
 			return err
 		}
 		return d.notify(ctx, tx)
@@ -117,8 +121,9 @@ func (d *DB) AskEvaluations(ctx context.Context, o fleet.Order, wanted []fleet.U
 	return nil
 }
 
-// noteAsked returns the attributes that are o's to evaluate.
-func noteAsked(ctx context.Context, tx pgx.Tx, o fleet.Order, wanted []fleet.Unevaluated, until time.Time) ([]string, error) {
+// noteAsked notes that o asks for the attributes, and returns for how many of them
+// nobody else has asked meanwhile.
+func noteAsked(ctx context.Context, tx pgx.Tx, o fleet.Order, wanted []fleet.Unevaluated, until time.Time) (int, error) {
 	attrs, was := make([]string, len(wanted)), make([]string, len(wanted))
 	for i, w := range wanted {
 		attrs[i], was[i] = w.Attr, w.Order
@@ -126,7 +131,7 @@ func noteAsked(ctx context.Context, tx pgx.Tx, o fleet.Order, wanted []fleet.Une
 	_, err := tx.Exec(ctx, `delete from evaluating where repo_id = @repo and commit_sha <> @commit`,
 		args{"repo": o.RepoID, "commit": o.Commit})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	rows, err := all[struct{ Attr string }](ctx, tx, `
 		insert into evaluating as known (repo_id, commit_sha, attr, host, order_id, until, attempt)
@@ -142,14 +147,9 @@ func noteAsked(ctx context.Context, tx pgx.Tx, o fleet.Order, wanted []fleet.Une
 			"repo": o.RepoID, "commit": o.Commit, "host": o.Host, "order": o.ID, "until": until, "attrs": attrs, "was": was,
 		})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	mine := make([]string, len(rows))
-	for i, r := range rows {
-		mine[i] = r.Attr
-	}
-	slices.Sort(mine)
-	return mine, nil
+	return len(rows), nil
 }
 
 // Expectation is what is known of the system that an order's host should run.

@@ -20,11 +20,22 @@ type ending struct {
 	apart   bool // its host in the rollout stays as it is
 }
 
-// endOpenOrders ends the orders that are still open, moves their hosts in their rollouts,
-// which are due then, and has what waits behind them sent.
+// endOpenOrders ends the orders that are still open, and has what waits behind them sent.
 func endOpenOrders(ctx context.Context, tx pgx.Tx, endings []ending, now time.Time) error {
+	ended, err := endOrdersOnly(ctx, tx, endings, now)
+	if err != nil || len(ended) == 0 {
+		return err
+	}
+	var batch pgx.Batch
+	queueNext(&batch, hostsOf(ended), now)
+	return tx.SendBatch(ctx, &batch).Close()
+}
+
+// endOrdersOnly ends the orders that are still open and moves their hosts in their
+// rollouts, which are due then. It returns those that it ended.
+func endOrdersOnly(ctx context.Context, tx pgx.Tx, endings []ending, now time.Time) ([]*answered, error) {
 	if len(endings) == 0 {
-		return nil
+		return nil, nil
 	}
 	ids := make([]string, len(endings))
 	for i, e := range endings {
@@ -32,7 +43,7 @@ func endOpenOrders(ctx context.Context, tx pgx.Tx, endings []ending, now time.Ti
 	}
 	known, err := readAnswered(ctx, tx, ids, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range endings {
 		o, ok := known[e.order]
@@ -51,19 +62,20 @@ func endOpenOrders(ctx context.Context, tx pgx.Tx, endings []ending, now time.Ti
 	}
 	orders, hosts := movedOf(known)
 	if len(orders) == 0 {
-		return nil
+		return nil, nil
 	}
 	var batch pgx.Batch
 	if len(hosts) > 0 {
 		queueProgress(&batch, hosts)
 	}
 	queueOrders(&batch, orders, now)
-	queueNext(&batch, hostsOf(orders), now)
-	return tx.SendBatch(ctx, &batch).Close()
+	return orders, tx.SendBatch(ctx, &batch).Close()
 }
 
 // endReplaced ends what the new orders make pointless, as far as the hosts have not
-// taken it up. A rollout that gives its host another order goes on with that one.
+// taken it up. A rollout that gives its host another order goes on with that one. What
+// is to be sent next its caller asks for, once the hosts are locked: to ask before
+// would be the other way round than everybody goes.
 func endReplaced(ctx context.Context, tx pgx.Tx, orders []fleet.Order, now time.Time) error {
 	byHost := make(map[string][]fleet.Order, len(orders))
 	hosts := make([]string, 0, len(orders))
@@ -91,7 +103,7 @@ func endReplaced(ctx context.Context, tx pgx.Tx, orders []fleet.Order, now time.
 			}
 		}
 	}
-	if err := endOpenOrders(ctx, tx, endings, now); err != nil {
+	if _, err := endOrdersOnly(ctx, tx, endings, now); err != nil {
 		return fmt.Errorf("end replaced orders: %w", err)
 	}
 	return nil

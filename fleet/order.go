@@ -64,7 +64,7 @@ func (o Order) Replaces(older Order) bool {
 		return false
 	case o.Kind == OrderCancel:
 		return o.Detail.Cancels == older.ID
-	case o.Kind == OrderRefresh && len(older.Detail.Evaluate) > 0:
+	case o.Kind == OrderRefresh && len(older.Detail.Evaluate) > 0 && len(o.Detail.Evaluate) == 0:
 		return false // it looks, but does not evaluate for others
 	}
 	return slices.Contains(replaces[o.Kind], older.Kind)
