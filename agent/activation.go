@@ -35,28 +35,27 @@ func (s supervisor) activate(ctx context.Context) activated {
 }
 
 // perform sets the profile to path and activates it, within the switch timeout.
-// While another activation holds NixOS's lock, it waits for its turn.
+// While another activation holds NixOS's lock, it waits for its turn, as long
+// again at most.
 func (s supervisor) perform(ctx context.Context, path string) activated {
-	limit := s.job.SwitchTimeout
-	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+	turn, cancel := context.WithTimeout(ctx, s.job.SwitchTimeout)
 	defer cancel()
-	var act activated
 	for {
-		for s.busy() && ctx.Err() == nil {
-			pause(ctx, verdictPoll)
+		for s.busy() && turn.Err() == nil {
+			pause(turn, verdictPoll)
 		}
-		if ctx.Err() != nil {
+		if turn.Err() != nil {
 			return activated{ExitCode: -1, Code: "switch_busy", Error: errBusy.Error()}
 		}
 		if err := s.setProfile(ctx, path); err != nil {
 			return activated{ExitCode: -1, Code: "activation_failed", Error: err.Error()}
 		}
-		code, ran, err := s.run(ctx, s.job.activation(path))
+		code, ran, err := s.run(ctx, s.job.SwitchTimeout, s.job.activation(path))
 		if s.lockWasBusy(code) {
-			pause(ctx, verdictPoll)
+			pause(turn, verdictPoll)
 			continue
 		}
-		act = activated{Ran: ran, ExitCode: code, Error: s.job.describeExit(code, err)}
+		act := activated{Ran: ran, ExitCode: code, Error: s.job.describeExit(code, err)}
 		if act.Error != "" {
 			act.Code = "activation_failed"
 		}
@@ -119,9 +118,7 @@ func (s supervisor) setProfile(ctx context.Context, path string) error {
 	if err := os.MkdirAll(filepath.Dir(s.job.Paths.Profile), 0o755); err != nil {
 		return fmt.Errorf("set the profile: %w", err)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, gitTimeout, fmt.Errorf("it took longer than %s", gitTimeout))
-	defer cancel()
-	if _, _, err := s.run(ctx, argv); err != nil {
+	if _, _, err := s.run(ctx, gitTimeout, argv); err != nil {
 		return fmt.Errorf("set the profile: %w", err)
 	}
 	return nil
@@ -129,7 +126,9 @@ func (s supervisor) setProfile(ctx context.Context, path string) error {
 
 // run runs argv to its end, with its output in the job's log. It is on record
 // before it begins; ran is false when it never began.
-func (s supervisor) run(ctx context.Context, argv []string) (code int, ran bool, err error) {
+func (s supervisor) run(ctx context.Context, limit time.Duration, argv []string) (code int, ran bool, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %s", limit))
+	defer cancel()
 	log, err := s.openOutput()
 	if err != nil {
 		return -1, false, err

@@ -60,14 +60,24 @@ func (p process) stop(boot string) error {
 			return nil
 		}
 		_ = syscall.Kill(-p.PID, sig)
-		for range killGrace / stopPoll {
-			if !p.lives(boot, groupMembers(p.PID)) {
-				return nil
-			}
-			pause(context.Background(), stopPoll)
+		if p.ends(boot) {
+			return nil
 		}
 	}
 	return fmt.Errorf("process group %d can't be stopped", p.PID)
+}
+
+// ends waits for the end of p's group, for as long as a group gets.
+func (p process) ends(boot string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), killGrace)
+	defer cancel()
+	for p.lives(boot, groupMembers(p.PID)) {
+		if ctx.Err() != nil {
+			return false
+		}
+		pause(ctx, stopPoll)
+	}
+	return true
 }
 
 // stopPoll is the pause between looks at a group that was asked to end.

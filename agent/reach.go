@@ -98,7 +98,7 @@ func (t *task) anchors() []string {
 	return out[:min(len(out), maxAnchors)]
 }
 
-var scpAddress = regexp.MustCompile(`^(?:[^/@:]+@)?([^/:@]+):[^/]`)
+var scpAddress = regexp.MustCompile(`^(?:[^/@:]+@)?([^/:@]+):[^/:]`)
 
 // anchorOf is the host:port behind an address as browsers or git write them; ""
 // where there is none.
