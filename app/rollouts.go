@@ -37,7 +37,7 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 	}
 	facts := fleet.RolloutFacts{
 		Rollout: c.Rollout, Hosts: c.Hosts, Newer: c.Newer, NewerHosts: c.NewerHosts, Busy: c.OtherRunning,
-		Restoring: c.Restoring, Hearing: a.hearing,
+		Quarantined: c.Quarantine != "" && !c.ByPerson, Restoring: c.Restoring, Hearing: a.hearing,
 	}
 	var plan *fleet.Plan
 	if c.Rollout.State == fleet.RolloutPlanned {

@@ -17,6 +17,10 @@ type RolloutFacts struct {
 	// or put off is left to those. Nil means that nobody knows which hosts they are.
 	NewerHosts map[string]bool
 
+	// Quarantined says that the commit must not spread any further: another rollout of
+	// it has shown it to be bad.
+	Quarantined bool
+
 	// Restoring is the newest rollout that restores this one, with its hosts; nil: none yet.
 	Restoring *Rollout
 

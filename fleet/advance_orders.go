@@ -8,7 +8,16 @@ import (
 // dispatch gives orders to the hosts whose turn it is: first to those of earlier
 // waves that are back or may be restarted, then wave by wave.
 func (a *advancing) dispatch() {
-	if a.move.State != RolloutRunning && a.move.State != RolloutSucceeded || a.stopped() || a.spent() != "" {
+	switch a.move.State {
+	case RolloutRunning:
+	case RolloutSucceeded:
+		if a.f.Quarantined {
+			return // whoever is away waits until that is lifted
+		}
+	default:
+		return
+	}
+	if a.stopped() || a.spent() != "" {
 		return
 	}
 	a.places = max(1, a.f.Rollout.Plan.MaxParallel) - a.tally().underWay
@@ -70,6 +79,7 @@ func (a *advancing) restarts() {
 		case a.hears(p.Host) == heard && !restarted(*p, a.f.Hosts[p.Host].Facts) && a.places > 0:
 			a.places--
 			*p = p.After(HostGiven, a.now)
+			p.Target.Path = a.target(*p, a.f.Hosts[p.Host])
 			p.StartedAt = a.now // the time that a restart may take begins anew
 			a.move.Reboots = append(a.move.Reboots, p.Host)
 			a.wake(a.now.Add(OnlineWithin + time.Second))

@@ -53,6 +53,24 @@ func TestHostsThatWerePutOffRestartInTheirWindow(t *testing.T) {
 	s.is(RolloutSucceeded, "Deployed 1/3 hosts, 2 failed.")
 }
 
+// The order names what must run once the host is back, from wherever that is known.
+func TestARestartNamesWhatMustRun(t *testing.T) {
+	t.Parallel()
+	s := newPutOff(t, func(*DeployPolicy) {})
+	s.facts.Rollout.Commit = "c1"
+	for i := range s.facts.Rollout.Hosts {
+		s.facts.Rollout.Hosts[i].Target.Path = []string{"new", "", ""}[i]
+	}
+	s.observes("h2", func(f *HostFacts) { f.ExpectedPath, f.ExpectedCommit = "evaluated", "c1" })
+	s.observes("h3", func(f *HostFacts) { f.ExpectedPath, f.ExpectedCommit = "evaluated", "c2" })
+	s.restarts("h1 h2 h3")
+	for i, want := range []string{"new", "evaluated", ""} {
+		if got := s.last.Hosts[i].Target.Path; got != want {
+			t.Errorf("h%d has to run %q, expected %q", i+1, got, want)
+		}
+	}
+}
+
 func TestARestartIsGivenItsOwnTime(t *testing.T) {
 	t.Parallel()
 	s := newPutOff(t, func(*DeployPolicy) {})

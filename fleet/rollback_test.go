@@ -223,3 +223,29 @@ func TestHostsThatCatchUpAreLeftToTheRestore(t *testing.T) {
 	s.orders("")
 	s.host("h2", HostCancelled)
 }
+
+func TestHostsThatCatchUpWaitForTheEndOfAQuarantine(t *testing.T) {
+	t.Parallel()
+	hosts := enrolled(3, noon)
+	hosts[1].LastSeen = time.Time{}
+	s := newStory(t, hosts, func(p *DeployPolicy) {
+		p.Waves, p.Reboot = nil, "window"
+		p.RebootWindows = []Freeze{{From: "Wed 13:00", To: "Wed 14:00"}}
+	})
+	s.orders("h1 h3")
+	s.says(HostSaysHealthy, "h1")
+	s.says(HostPutOff, "h3")
+	s.facts.Quarantined = true // by a rollout that a person asked for since
+	s.look()
+	s.is(RolloutSucceeded, "Deployed 1/3 hosts, 2 will catch up.")
+	s.passes(time.Hour)
+	s.orders("")
+	if len(s.last.Reboots) > 0 {
+		t.Errorf("restarts of %v", s.last.Reboots)
+	}
+	s.facts.Quarantined = false
+	s.orders("h2")
+	if len(s.last.Reboots) != 1 {
+		t.Errorf("restarts of %v, expected h3", s.last.Reboots)
+	}
+}
