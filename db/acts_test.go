@@ -148,6 +148,33 @@ func TestHostsOfANewerRolloutAreLeftToIt(t *testing.T) {
 	equal(t, "hosts that are away and in a newer one", c.NewerHosts, map[string]bool{"web1": true})
 }
 
+// A newer rollout begins between the claim of an older one and what that decides.
+func TestAnOlderCommitDoesNotComeAfterANewerOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2")
+	w.running("R1", "ccc", "web1", "web2")
+	_, err := w.d.Pool().Exec(t.Context(), `update rollout_hosts set state = 'offline', order_id = '' where rollout_id = 'R1'`)
+	must(t, err)
+	must(t, w.d.SetRolloutState(t.Context(), "R1", db.StateChange{From: []fleet.RolloutState{fleet.RolloutRunning}, To: fleet.RolloutSucceeded}, w.now))
+	gives := func(c db.RolloutClaim, i int) error {
+		m := fleet.Move{State: fleet.RolloutSucceeded, Hosts: cloneHosts(c.Rollout.Hosts)}
+		m.Hosts[i].State, m.Hosts[i].Since = fleet.HostOrdered, w.now
+		m.Orders = []string{m.Hosts[i].Host}
+		return w.d.SaveRollout(t.Context(), c, m, nil, []fleet.Order{w.order("O"+m.Orders[0], m.Orders[0], "R1", "ccc")}, w.now)
+	}
+	c := w.lookAtRollout("R1")
+	w.after(time.Second)
+	w.running("R2", "ddd", "web1")
+	if err := gives(c, 0); !errors.Is(err, db.ErrConflict) {
+		t.Errorf("web1 is the newer rollout's: %v, want ErrConflict", err)
+	}
+	if n := w.count(`select count(*) from orders where host = 'web1' and rollout_id = 'R1' and id <> 'R1-web1'`); n != 0 {
+		t.Errorf("%d orders of the older rollout", n)
+	}
+	must(t, gives(w.lookAtRollout("R1"), 1)) // web2 is none of the newer one's
+}
+
 func TestRolloutsAreListedAPageAtATime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -71,6 +72,9 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 	}
 	issued, err := insertOrders(ctx, tx, orders, s.now)
 	if err != nil {
+		return err
+	}
+	if err := notOutrun(ctx, tx, s); err != nil {
 		return err
 	}
 	if err := assignOrders(ctx, tx, s, issued); err != nil {
@@ -176,6 +180,25 @@ func holding(ctx context.Context, tx pgx.Tx, rollout string, hosts []string) ([]
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// notOutrun keeps a rollout that has succeeded from giving its older commit to a host
+// that a newer rollout has taken on since the claim. The hosts are locked by now: an
+// order that the newer one gives from here on comes after.
+func notOutrun(ctx context.Context, tx pgx.Tx, s saving) error {
+	hosts := slices.Concat(s.move.Orders, s.move.Reboots)
+	if len(hosts) == 0 || s.claim.Rollout.State != fleet.RolloutSucceeded {
+		return nil
+	}
+	outrun, err := value[bool](ctx, tx, `
+		select exists (select from rollouts r join rollouts o on `+takesOver+`
+			join rollout_hosts n on n.rollout_id = o.id and n.host = any(@hosts) and n.state <> 'excluded'
+			where r.id = @id)`,
+		args{"id": s.claim.Rollout.ID, "hosts": hosts})
+	if err == nil && outrun {
+		err = fmt.Errorf("%w: a newer rollout has taken on one of %s", ErrConflict, strings.Join(hosts, ", "))
+	}
+	return err
 }
 
 // assignOrders notes which order each host works on.

@@ -171,14 +171,18 @@ func fillClaims(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []str
 	return fillRestores(ctx, tx, claims, ids)
 }
 
+// takesOver asks of a rollout o whether it is newer than r and has begun, so that its
+// hosts are no longer r's.
+const takesOver = `o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id)
+	and o.kind <> 'restore' and o.state not in ('planned', 'aborted', 'superseded')`
+
 // fillNewerHosts adds to each claim which of its hosts that may yet come back are hosts
 // of a newer rollout that has begun, and so are left to that one.
 func fillNewerHosts(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []string) error {
 	rows, err := all[struct{ ID, Host string }](ctx, tx, `
 		select distinct r.id, h.host from rollouts r
 		join rollout_hosts h on h.rollout_id = r.id and h.state in ('offline', 'deferred')
-		join rollouts o on o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id)
-			and o.kind <> 'restore' and o.state not in ('planned', 'aborted', 'superseded')
+		join rollouts o on `+takesOver+`
 		join rollout_hosts n on n.rollout_id = o.id and n.host = h.host and n.state <> 'excluded'
 		where r.id = any(@ids)`, args{"ids": ids})
 	if err != nil {

@@ -105,6 +105,31 @@ func TestARollbackThatDoesNotSucceed(t *testing.T) {
 	}
 }
 
+func TestARestoreCountsWhoDidNotGoBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		how  func(s *story)
+		want RolloutState
+	}{
+		"all went back":       {func(s *story) { s.says(HostSaysHealthy, "h1") }, RolloutSucceeded},
+		"one was cancelled":   {func(s *story) { s.says(HostSaysCancelled, "h1") }, RolloutFailed},
+		"one has other plans": {func(s *story) { s.says(HostSaysSuperseded, "h1") }, RolloutFailed},
+		"one went forward":    {func(s *story) { s.says(HostSaysReverted, "h1") }, RolloutFailed},
+		"one was left out":    {func(s *story) { s.says(HostLeftOut, "h1") }, RolloutSucceeded},
+		"one is not ours":     {func(s *story) { s.facts.Hosts["h1"] = Host{Name: "h1", RevokedAt: s.now} }, RolloutSucceeded},
+	} {
+		s := newStory(t, enrolled(2, noon), func(p *DeployPolicy) { p.Waves = nil })
+		s.facts.Rollout.Kind = RolloutRestore
+		s.orders("h1 h2")
+		c.how(s)
+		s.says(HostSaysHealthy, "h2")
+		s.look()
+		if s.last.State != c.want {
+			t.Errorf("%s: %s %q, expected %s", name, s.last.State, s.last.Headline, c.want)
+		}
+	}
+}
+
 func TestARollbackOfNobodyEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStory(t, enrolled(3, noon), func(p *DeployPolicy) { p.OnFailure = "rollback" })
