@@ -28,6 +28,7 @@ type Service interface {
 	LogService
 	OrderService
 	HostService
+	RolloutService
 	// Authenticate returns who a bearer token belongs to and the role it has:
 	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
@@ -77,6 +78,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	locks(a, s)
 	logs(a, s)
 	inputs(a, s)
+	rollouts(a, s)
 	setups(a, s)
 }
 

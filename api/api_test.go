@@ -24,6 +24,7 @@ type service struct {
 	breaks   int
 	followed []int64
 	ordered  []fleet.OrderRequest
+	did      []string // to rollouts
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {

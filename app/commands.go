@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/nixfleet/nixfleet/forge"
@@ -136,7 +137,7 @@ func (a *App) rolloutFor(ctx context.Context, u fleet.Update) (*fleet.Rollout, e
 	return a.db.RolloutOf(ctx, u.Repo.ID, u.MergeSHA)
 }
 
-// commandRollout pauses, resumes or aborts the rollout of the update's merge.
+// commandRollout pauses, resumes, aborts or rolls back the rollout of the update's merge.
 func (a *App) commandRollout(ctx context.Context, u fleet.Update, by fleet.Actor, verb string) (db.RequestEnd, error) {
 	r, err := a.rolloutFor(ctx, u)
 	if err != nil {
@@ -145,28 +146,11 @@ func (a *App) commandRollout(ctx context.Context, u fleet.Update, by fleet.Actor
 	if r == nil {
 		return void("There is no rollout of this update."), nil
 	}
-	moves := map[string]struct {
-		event fleet.RolloutEvent
-		past  string
-	}{
-		"pause": {fleet.RolloutPause, "paused"}, "resume": {fleet.RolloutResume, "resumed"}, "abort": {fleet.RolloutAbort, "aborted"},
+	s, err := rolloutActs{a}.steer(ctx, by, *r, verb, fmt.Sprintf("%s in a comment on pull request #%d", verb, u.Number))
+	if why, ok := errors.AsType[api.Refused](err); ok {
+		return void("%s", why), nil
 	}
-	m, known := moves[verb]
-	if !known {
-		return void("NixFleet can't roll a whole rollout back yet. A host whose switch goes wrong goes back by itself; " +
-			"pause or abort keeps the others as they are; reverting the merge on GitHub brings all of them back."), nil
-	}
-	to := fleet.NextRolloutState(r.State, m.event)
-	if to == r.State || !fleet.LegalRollout(r.State, to) {
-		return void("The rollout is %s, so it can't be %s.", r.State, m.past), nil
-	}
-	return db.RequestEnd{
-		Result: db.RequestAllowed, Why: fmt.Sprintf("The rollout of %.7s is %s.", r.Commit, m.past),
-		Move: &db.RolloutMove{ID: r.ID, StateChange: db.StateChange{
-			From: []fleet.RolloutState{r.State}, To: to, Actor: by.Login,
-			Reason: fmt.Sprintf("%s in a comment on pull request #%d", verb, u.Number),
-		}},
-	}, nil
+	return db.RequestEnd{Result: db.RequestAllowed, Why: s.says, Move: s.move, Restore: s.restore}, err
 }
 
 // commandDeploy brings the merge commit to all hosts by a rollout, or to some now.
@@ -188,7 +172,7 @@ func (a *App) commandDeploy(ctx context.Context, u fleet.Update, by fleet.Actor,
 		return db.RequestEnd{}, err
 	}
 	if r != nil {
-		return void("There is a rollout of %.7s already; it is %s. Name hosts to deploy to them once more.", r.Commit, r.State), nil
+		return a.commandAgain(ctx, by, *r, reason)
 	}
 	state, err := a.branch(ctx, u.Repo)
 	if err != nil {
@@ -200,6 +184,16 @@ func (a *App) commandDeploy(ctx context.Context, u fleet.Update, by fleet.Actor,
 	n := newRollout(u.Repo, u.MergeSHA, state.Policy.Value.Deploy, a.cfg.Now())
 	n.Reason, n.Actor = reason, by.Login
 	return db.RequestEnd{Result: db.RequestAllowed, Deploy: n, Why: fmt.Sprintf("A rollout of %.7s is started.", u.MergeSHA)}, nil
+}
+
+// commandAgain brings the merge commit to the hosts that its rollout did not bring it to.
+func (a *App) commandAgain(ctx context.Context, by fleet.Actor, r fleet.Rollout, reason string) (db.RequestEnd, error) {
+	n, err := rolloutActs{a}.retried(ctx, by, r, reason, "")
+	if _, ok := errors.AsType[api.Refused](err); ok {
+		return void("There is a rollout of %.7s already; it is %s. %v Name hosts to deploy to them once more.", r.Commit, words(r.State), err), nil
+	}
+	return db.RequestEnd{Result: db.RequestAllowed, Deploy: &n,
+		Why: fmt.Sprintf("The rollout of %.7s is tried again for %s.", r.Commit, strings.Join(n.Only, ", "))}, err
 }
 
 // commandStatus says where the update is.

@@ -78,7 +78,7 @@ func TestCommandsOfPeopleWhoMayWrite(t *testing.T) {
 		{"ada", "/nixfleet resume", "confused", false, "The rollout is planned, so it can't be resumed.", fleet.UpdateMerged},
 		{"ada", "/nixfleet abort", "+1", true, "is aborted", fleet.UpdateMerged},
 		{"ada", "/nixfleet deploy", "confused", false, "it is aborted", fleet.UpdateMerged},
-		{"ada", "/nixfleet rollback", "confused", false, "reverting the merge", fleet.UpdateMerged},
+		{"ada", "/nixfleet rollback", "confused", false, "No host has to go back", fleet.UpdateMerged},
 	} {
 		p.clock.forward(10 * time.Second)
 		if got := p.write(c.by, c.body); got != c.reaction {

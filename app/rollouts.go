@@ -62,7 +62,7 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(move.State)).Int("ordered", len(orders)).Msg(move.Headline)
 	}
 	if move.Restore && c.Restoring == nil {
-		return a.restore(ctx, facts.Rollout, move)
+		return a.restore(ctx, facts.Rollout)
 	}
 	return nil
 }
@@ -139,10 +139,9 @@ func wireCommit(commit string) string {
 
 // restore starts the rollout that leads the hosts of r back. A crash before it leaves r
 // rolling back without one, which the next look finds.
-func (a *App) restore(ctx context.Context, r fleet.Rollout, move fleet.Move) error {
+func (a *App) restore(ctx context.Context, r fleet.Rollout) error {
 	now := a.cfg.Now()
-	reason := cmp.Or(move.Reason, move.Headline)
-	id, err := a.db.StartRestore(ctx, r.ID, db.NewRollout{ID: newID(now), Reason: reason, Actor: cmp.Or(r.Actor, "policy")}, now)
+	id, err := a.db.StartRestore(ctx, r.ID, db.NewRollout{ID: newID(now), Actor: cmp.Or(r.Actor, "policy")}, now)
 	if errors.Is(err, db.ErrConflict) {
 		return nil // it was aborted meanwhile
 	}

@@ -102,3 +102,26 @@ func (d *DB) RolloutsLike(ctx context.Context, prefix string) ([]string, error) 
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
+
+// Overtook finds the newest rollout of another commit that began after r did; empty
+// where there is none. To bring r's commit to hosts again would take that one back.
+func (d *DB) Overtook(ctx context.Context, r fleet.Rollout) (id string, err error) {
+	id, err = value[string](ctx, d.pool, `
+		select coalesce((select o.id from rollouts o join rollouts r on r.id = @id
+			where o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id) and o.kind <> 'restore'
+				and o.commit_sha <> r.commit_sha and o.started_at is not null
+			order by o.created_at desc, o.id desc limit 1), '')`, args{"id": r.ID})
+	if err != nil {
+		return "", fmt.Errorf("look for what came after rollout %s: %w", r.ID, err)
+	}
+	return id, nil
+}
+
+// RolloutPolicy reads the policy that a rollout was asked for with.
+func (d *DB) RolloutPolicy(ctx context.Context, id string) (fleet.DeployPolicy, error) {
+	p, err := value[fleet.DeployPolicy](ctx, d.pool, `select deploy from rollouts where id = @id`, args{"id": id})
+	if err != nil {
+		return p, fmt.Errorf("read the policy of rollout %s: %w", id, err)
+	}
+	return p, nil
+}

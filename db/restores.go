@@ -13,7 +13,8 @@ import (
 // StartRestore starts the rollout that brings the hosts of another one back to what
 // they ran before, and returns its id. A rollout that rolls back gets one, however many
 // replicas find that it needs it. One that has ended (a person wants it undone) gets
-// another one once the last has ended. In any other state it is ErrConflict.
+// another one once the last has ended. In any other state it is ErrConflict. Without a
+// reason of its own it has the one for which the other rolls back, and who said so.
 func (d *DB) StartRestore(ctx context.Context, of string, n NewRollout, now time.Time) (id string, err error) {
 	err = d.tx(ctx, func(tx pgx.Tx) error {
 		id, err = d.startRestore(ctx, tx, of, n, now)
@@ -42,6 +43,17 @@ func (d *DB) startRestore(ctx context.Context, tx pgx.Tx, of string, n NewRollou
 		return "", fmt.Errorf("%w: it is %s", ErrConflict, parent.State)
 	}
 	n.Kind, n.RepoID, n.UpdateID, n.Commit = fleet.RolloutRestore, parent.RepoID, parent.UpdateID, parent.Commit
+	if n.Reason == "" {
+		why, err := all[struct{ Actor, Reason string }](ctx, tx, `
+			select actor, reason from history where subject = @subject and kind = 'rollout.rolling_back' order by id desc limit 1`,
+			args{"subject": "rollout/" + of})
+		if err != nil {
+			return "", err
+		}
+		if len(why) > 0 {
+			n.Actor, n.Reason = why[0].Actor, why[0].Reason
+		}
+	}
 	if _, err := insertRollout(ctx, tx, n, of, now); err != nil {
 		return "", err
 	}

@@ -81,9 +81,12 @@ func wakeOtherRollouts(ctx context.Context, tx pgx.Tx, repoID int64, but string,
 const endedRollouts = `('succeeded', 'rolled_back', 'failed', 'aborted', 'superseded')`
 
 // newerRollout asks of a rollout r whether a newer one was begun or is to begin. A
-// restore brings no commit, so none is newer for it, and it is newer for none.
+// restore brings no commit, so none is newer for it, and it is newer for none. Nor is
+// one that a quarantine keeps from beginning.
 const newerRollout = `(r.kind <> 'restore' and exists (select from rollouts o where o.repo_id = r.repo_id
-	and (o.created_at, o.id) > (r.created_at, r.id) and o.kind <> 'restore' and o.state not in ('aborted', 'superseded')))`
+	and (o.created_at, o.id) > (r.created_at, r.id) and o.kind <> 'restore' and o.state not in ('aborted', 'superseded')
+	and not (o.state = 'planned' and o.kind = 'deploy' and not o.by_person and exists (
+		select from quarantine q where q.repo_id = o.repo_id and q.commit_sha = o.commit_sha and q.lifted_at is null))))`
 
 // otherBlocks asks of a rollout r whether another one blocks it. A restore and what it
 // restores don't block each other: the one is the other's way back.

@@ -28,7 +28,7 @@ type NewRollout struct {
 	ByPerson bool
 	Force    bool   // also where the commit is in quarantine
 	Request  string // names the person's wish: while a rollout of it goes on, it is not begun again
-	Once     bool   // nor after it has ended
+	Once     bool   // nor after that
 }
 
 // ErrQuarantined is wrapped by the refusal to deploy a commit that proved bad.
@@ -73,7 +73,7 @@ func wished(ctx context.Context, tx pgx.Tx, n NewRollout) (string, error) {
 	}
 	known, err := value[string](ctx, tx, `
 		select coalesce((select id from rollouts where repo_id = @repo and request = @request and @request <> ''
-			and (@once or state not in `+endedRollouts+`) order by created_at desc limit 1), '')`,
+			and (@once or state in ('planned', 'running', 'paused')) order by created_at desc, id desc limit 1), '')`,
 		args{"repo": n.RepoID, "request": n.Request, "once": n.Once})
 	if err != nil || known != "" || n.Force {
 		return known, err
