@@ -5,12 +5,14 @@ import (
 	"context"
 	"flag"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nixfleet/nixfleet/agent"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/db/dbtest"
 	"github.com/rs/zerolog"
@@ -21,6 +23,12 @@ import (
 // whoever changes one line shall not meet a history that was never tried. New ones
 // are tried with -rapid.seed=0 -rapid.checks=200.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "supervise" { // a host of the simulated fleet switches
+		if err := agent.Supervise(context.Background(), os.Args[2]); err != nil {
+			panic(err)
+		}
+		return
+	}
 	for name, value := range map[string]string{"rapid.checks": "6", "rapid.seed": "12142018188274087934"} {
 		if err := flag.Set(name, value); err != nil {
 			panic(err)
