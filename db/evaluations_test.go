@@ -221,10 +221,17 @@ func TestWhoIsBelievedAboutEvaluations(t *testing.T) {
 		t.Errorf("differences %+v", events)
 	}
 
+	must(t, w.d.SaveBeats(t.Context(), []db.Beat{
+		{Host: "build1", At: w.after(time.Minute), Facts: fleet.HostFacts{At: w.now, Order: "E1", Step: "building", Working: true}},
+		{Host: "web2", At: w.now, Facts: fleet.HostFacts{At: w.now, Order: "O3", Step: "healthy"}},
+	}))
 	o, err := w.d.Overview(t.Context(), w.now)
 	must(t, err)
 	for _, h := range o.Hosts {
-		if e := h.Evaluation; (e != nil) != (h.Host.Name == "web1") || e != nil && (e.Path != storePath+"web1" || e.Commit != headSHA || e.Host != "web1" || !e.At.Equal(w.now)) {
+		if (h.Doing == "refresh") != (h.Host.Name == "build1") {
+			t.Errorf("%s is doing %q", h.Host.Name, h.Doing)
+		}
+		if e := h.Evaluation; (e != nil) != (h.Host.Name == "web1") || e != nil && (e.Path != storePath+"web1" || e.Commit != headSHA || e.Host != "web1" || !e.At.Equal(w.now.Add(-time.Minute))) {
 			t.Errorf("%s: %+v", h.Host.Name, e)
 		}
 	}

@@ -73,13 +73,16 @@ func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
 		hostRow
 		EvaluatedBy, ExpectedPath, EvaluationError string
 		EvaluatedAt                                time.Time
+		Doing                                      string
 	}
 	collect(b, `select `+hostColumns+`, coalesce(v.by_host, '') as evaluated_by, coalesce(v.path, '') as expected_path,
-			coalesce(v.error, '') as evaluation_error, v.at as evaluated_at
+			coalesce(v.error, '') as evaluation_error, v.at as evaluated_at,
+			coalesce(w.kind, '') as doing
 		from hosts h
 		left join evaluations v on v.repo_id = h.repo_id and v.commit_sha = h.facts->>'checkout_commit' and v.attr = h.attr
+		left join orders w on h.facts->>'working' = 'true' and w.id = h.facts->>'order' and w.host = h.name
 		where h.revoked_at is null order by h.name`, args{}, func(r row) {
-		view := fleet.HostView{Host: r.host()}
+		view := fleet.HostView{Host: r.host(), Doing: r.Doing}
 		if r.EvaluatedBy != "" {
 			view.Evaluation = &fleet.Evaluation{
 				Commit: view.Host.Facts.CheckoutCommit, Attr: view.Host.Attr, Path: r.ExpectedPath, Error: r.EvaluationError,

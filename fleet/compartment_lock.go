@@ -23,6 +23,8 @@ func lockCompartment(in CompartmentFacts, now time.Time) Compartment {
 	case comparable && order < 0:
 		c.set(LightError, "Agent outdated", agentLines(in)...)
 		c.Tooltip = append(c.Tooltip, dependencyLines(in.Pending, age, dated)...)
+	case in.Doing == OrderUpdateInputs && working(f, in.Host.Online(now), HostBuilding):
+		c.set(LightWorking, "Updating…", "Makes a newer flake.lock for the repository…")
 	case f.Lock == nil:
 		c.set(LightUnknown, "Not reported", "Host has not reported its flake.lock.")
 	case !dated:

@@ -17,6 +17,7 @@ type CompartmentFacts struct {
 	Pending       *PendingUpdate
 	Shared        *Evaluation // what the checkout's commit comes to, where anybody worked it out
 	Evaluator     *Host       // that works it out for this host; nil where the host does it itself
+	Doing         string      // kind of the order that the host works on; empty: none, or not known
 }
 
 // PendingUpdate is an open update of the host's repository.
@@ -100,7 +101,7 @@ func systemCompartment(in CompartmentFacts, now time.Time) Compartment {
 	case f.At.IsZero():
 		c.set(LightUnknown, "No report yet", "No report yet from this host.")
 		return c
-	case working(f, online, HostBuilding, HostSwitching, HostVerifying):
+	case working(f, online, HostBuilding, HostSwitching, HostVerifying) && aboutSystem(in.Doing):
 		word := strings.ToUpper(f.Step[:1]) + f.Step[1:] + "…"
 		c.set(LightWorking, word, word)
 	case failure != "":
@@ -119,8 +120,15 @@ func systemCompartment(in CompartmentFacts, now time.Time) Compartment {
 		c.set(LightOK, "Current", "Running system = what flake would build")
 	}
 	c.Tooltip = append(c.Tooltip, runningLines(f)...)
+	if in.Doing == OrderRefresh && working(f, online, HostBuilding) {
+		c.Tooltip = append(c.Tooltip, "It evaluates for other hosts now.")
+	}
 	return c
 }
+
+// aboutSystem reports whether a host that builds upon an order of this kind builds its
+// own system: what it evaluates for others, and a lock that it makes, are not its own.
+func aboutSystem(kind string) bool { return kind != OrderRefresh && kind != OrderUpdateInputs }
 
 // buildFailure is the failure that matters most: the one nearest to activation.
 func buildFailure(f HostFacts) (step, message string) {

@@ -33,6 +33,7 @@ func Describe(o *Overview, expectedAgent string) {
 			Pending:       pending[v.Host.RepoID],
 			Shared:        v.Evaluation,
 			Evaluator:     evaluators[v.Host.RepoID],
+			Doing:         v.Doing,
 		}, o.At)
 	}
 }

@@ -46,6 +46,26 @@ func TestSystemCompartmentBySharedEvaluations(t *testing.T) {
 	})
 }
 
+// What a host does for others says nothing of its own system.
+func TestWorkForOthersIsNotShownAsItsOwn(t *testing.T) {
+	t.Parallel()
+	building := func(kind string) func(*CompartmentFacts) {
+		return func(in *CompartmentFacts) {
+			in.Host.Facts.Working, in.Host.Facts.Step, in.Doing = true, string(HostBuilding), kind
+		}
+	}
+	runLights(t, 2, map[string]lightCase{
+		"a deploy":       {building(OrderDeploy), LightWorking, "Building…", ""},
+		"not known what": {building(""), LightWorking, "Building…", ""},
+		"an evaluation":  {building(OrderRefresh), LightOK, "Current", "It evaluates for other hosts now."},
+		"a lock":         {building(OrderUpdateInputs), LightOK, "Current", ""},
+	})
+	runLights(t, 1, map[string]lightCase{
+		"a deploy": {building(OrderDeploy), LightOK, "3 days", ""},
+		"a lock":   {building(OrderUpdateInputs), LightWorking, "Updating…", "Makes a newer flake.lock for the repository…"},
+	})
+}
+
 func TestDescribeFindsTheEvaluatorOfARepository(t *testing.T) {
 	t.Parallel()
 	host := func(name string, repo int64, ago time.Duration, tags ...string) HostView {

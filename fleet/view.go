@@ -49,6 +49,7 @@ type HostView struct {
 	Online       bool
 	Compartments []Compartment
 	Progress     *HostProgress // within the running rollout, if it takes part
+	Doing        string        // kind of the order that it works on; empty: none
 	Evaluation   *Evaluation   // of the commit that its checkout is at; nil where nobody has worked it out
 }
 
