@@ -167,6 +167,18 @@ func TestAnswersThatComeLateDoNotTakeAHostBack(t *testing.T) {
 	}
 }
 
+func TestAnOrderThatWasPutOffTakesNoFurtherSteps(t *testing.T) {
+	t.Parallel()
+	for _, e := range []HostEvent{HostSaysReceived, HostSaysFetching, HostSaysBuilding, HostSaysSwitching, HostSaysVerifying, HostPutOff} {
+		if got := NextHostState(HostDeferred, e); got != HostDeferred {
+			t.Errorf("put off, then %s, is %s", e, got)
+		}
+	}
+	if got := NextHostState(HostDeferred, HostGiven); got != HostOrdered {
+		t.Errorf("put off, then given another order, is %s", got)
+	}
+}
+
 func TestWhileMergingOnlyItsOutcomeCounts(t *testing.T) {
 	t.Parallel()
 	for _, s := range AllUpdateStates()[1:] {
