@@ -42,7 +42,7 @@ func readDeploy(v value, d *fleet.DeployPolicy) {
 // place in the rollout meanwhile.
 const (
 	maxHealth  = 50
-	maxAnchors = 20
+	maxAnchors = 10
 	maxSettle  = 10 * time.Minute
 )
 
@@ -66,9 +66,10 @@ func isAddress(s string) bool {
 		return false
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
-		return addr.Zone() == "" // it would be another interface on every host
+		// A zone is another interface on every host, and a host reaches itself without any network.
+		return addr.Zone() == "" && !addr.IsLoopback() && !addr.IsUnspecified()
 	}
-	return len(host) <= 253 && nameForm.MatchString(host) && !numberForm.MatchString(host)
+	return host != "localhost" && len(host) <= 253 && nameForm.MatchString(host) && !numberForm.MatchString(host)
 }
 
 var (
