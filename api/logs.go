@@ -36,6 +36,7 @@ type Log struct {
 	Next   int64               `json:"next" doc:"Where to go on: the from of the next call"`
 	Whole  bool                `json:"whole" doc:"There is nothing after next, and nothing will come"`
 	Ended  time.Time           `json:"ended,omitzero" doc:"When the order ended"`
+	Change *fleet.Change       `json:"change,omitempty" doc:"What the order does to the host's system, once that is known"`
 }
 
 func logOf(o fleet.Output) Log {
@@ -43,7 +44,7 @@ func logOf(o fleet.Output) Log {
 	if chunks == nil {
 		chunks = []fleet.OutputChunk{}
 	}
-	return Log{Order: o.Order, Host: o.Host, Chunks: chunks, Next: o.Next, Whole: o.Whole, Ended: o.EndedAt}
+	return Log{Order: o.Order, Host: o.Host, Chunks: chunks, Next: o.Next, Whole: o.Whole, Ended: o.EndedAt, Change: o.Change}
 }
 
 // LogEnd is the last event of a stream of output.

@@ -29,6 +29,7 @@ func (d *DB) OrderLog(ctx context.Context, order string, from int64) (fleet.Outp
 		EndedAt time.Time
 		Bytes   int64
 		Whole   bool
+		Change  *fleet.Change
 	}
 	var pieces []row
 	var states []state
@@ -39,7 +40,7 @@ func (d *DB) OrderLog(ctx context.Context, order string, from int64) (fleet.Outp
 			and at_byte >= coalesce((select max(at_byte) from order_logs where order_id = @id and at_byte <= @from), 0)
 		order by at_byte limit @limit`, args{"id": order, "from": from, "limit": piecesAtOnce}, func(r row) { pieces = append(pieces, r) })
 	collect(&b, `
-		select o.id, o.host, o.ended_at, coalesce(p.bytes, 0) as bytes, coalesce(p.whole, false) as whole
+		select o.id, o.host, o.ended_at, coalesce(p.bytes, 0) as bytes, coalesce(p.whole, false) as whole, o.change
 		from orders o left join order_outputs p on p.order_id = o.id where o.id = @id`,
 		args{"id": order}, func(s state) { states = append(states, s) })
 	err := d.pool.SendBatch(ctx, &b).Close()
@@ -50,7 +51,7 @@ func (d *DB) OrderLog(ctx context.Context, order string, from int64) (fleet.Outp
 		return fleet.Output{}, fmt.Errorf("read output of order %s: %w", cleanText(order), err)
 	}
 	s := states[0]
-	out := fleet.Output{Order: s.ID, Host: s.Host, EndedAt: s.EndedAt, Next: from}
+	out := fleet.Output{Order: s.ID, Host: s.Host, EndedAt: s.EndedAt, Next: from, Change: s.Change}
 	for _, r := range pieces {
 		text, err := unpackText(r.Text)
 		if err != nil {

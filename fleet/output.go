@@ -15,6 +15,7 @@ type Output struct {
 	Next    int64 // where the next part begins
 	Whole   bool  // there is nothing after Next, and nothing will come
 	EndedAt time.Time
+	Change  *Change // what the order does to the system; nil where that is not known
 }
 
 // OutputChunk is a piece of output. From and To count the bytes that the host

@@ -35,6 +35,7 @@ type cli struct {
 	Lock    lockCmd    `cmd:"" help:"Look into flake.lock files."`
 	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
 	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
+	Logs    logsCmd    `cmd:"" help:"What an order printed on a host, and what it changes."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
 	Host    hostCmd    `cmd:"" help:"One host: all that is known of it, and how it is treated."`
 	Order   orderCmd   `cmd:"" help:"Give hosts an order: pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh."`
