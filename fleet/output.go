@@ -36,14 +36,17 @@ func PlainText(b []byte) string {
 	var out strings.Builder
 	out.Grow(len(b))
 	for invalid := false; len(b) > 0; {
+		if n := plainLength(b); n > 0 { // nearly all of it
+			out.Write(b[:n])
+			b, invalid = b[n:], false
+			continue
+		}
 		r, n := utf8.DecodeRune(b)
 		bad := r == utf8.RuneError && n == 1
 		switch {
 		case bad && !invalid:
 			out.WriteRune(utf8.RuneError)
 		case bad: // one mark for all bytes that cannot be read
-		case r == '\n' || r == '\t':
-			out.WriteRune(r)
 		case r == '\r':
 			if len(b) == 1 || b[1] != '\n' { // a line that was written over
 				out.WriteByte('\n')
@@ -60,6 +63,16 @@ func PlainText(b []byte) string {
 		b = b[n:]
 	}
 	return out.String()
+}
+
+// plainLength is how much of b is ASCII that stays as it is.
+func plainLength(b []byte) int {
+	for i, c := range b {
+		if (c < ' ' || c > '~') && c != '\n' && c != '\t' {
+			return i
+		}
+	}
+	return len(b)
 }
 
 // PlainLine is s as one plain line of at most so many bytes.
