@@ -14,6 +14,8 @@
 //   - The network is gone after a switch. The supervisor waits for the agent's
 //     word and goes back to the recorded path without it.
 //   - An answer is lost. It is repeated until the server confirms it.
+//   - Output is lost. Its file is the queue that it is sent from, and the server
+//     says what it lacks.
 //   - The order is not acceptable. The answer says why, with a fixed code.
 //   - The disk does not take the journal. The agent stops rather than act
 //     without a record.

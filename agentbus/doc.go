@@ -14,6 +14,7 @@
 //	Control.Confirm    ──▶ cmd.<host> ──▶ HostLink.Confirms
 //	Control.Heartbeats ◀── hb.<host>  ◀── HostLink.Heartbeat
 //	Control.Logs       ◀── stream LOGS ◀── log.<host>.<order> ◀── HostLink.Log
+//	                   what is recorded of it: Confirm, as for answers
 //
 // Hosts live in an account of their own, without JetStream. In one account with
 // the bucket, allow-lists would not be enough: JetStream sends its replies to

@@ -8,6 +8,7 @@
 //	ClaimUpdates  → SaveVerdict  ─ effects: merge, comment, check
 //	ClaimRollouts → SaveRollout  ─ orders with generations, effects: send
 //	RecordAnswers ─ orders and hosts move, their rollout is due
+//	RecordLogs    ─ outputs grow at their ends → OrderLog
 //
 // Work is a row with a due time. A claim hides it for a lease and hands out a
 // fence; whoever stores a result must still hold the fence and find the state
