@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -21,13 +22,12 @@ type Agent struct {
 	logs   *logbook
 	bootID string
 	beat   chan struct{} // asks for a heartbeat now
+	// process tells this agent from those before and after it on the same host.
+	process string
 
 	evaluations evaluations // of the order under way
+	revisions   revisions
 
-	revision struct { // of a system that the agent did not build
-		mu           sync.Mutex
-		path, commit string
-	}
 	last struct { // the newest observation, for answers written under the ledger's lock
 		mu  sync.Mutex
 		obs agentbus.Observation
@@ -39,7 +39,7 @@ func New(cfg Config) (*Agent, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
-	return &Agent{cfg: cfg, bootID: readBootID(), beat: make(chan struct{}, 1)}, nil
+	return &Agent{cfg: cfg, bootID: cfg.BootID(), process: rand.Text(), beat: make(chan struct{}, 1)}, nil
 }
 
 // Run works until ctx ends, which is not an error, or until the agent can no
@@ -56,9 +56,6 @@ func (a *Agent) Run(ctx context.Context) error {
 		return fmt.Errorf("run agent: another one works in this state directory: %w", err)
 	}
 	defer lock.Close()
-	if err := os.RemoveAll(statePath(a.cfg.StateDir, throwAwayDir)); err != nil {
-		return fmt.Errorf("run agent: %w", err)
-	}
 	if err := a.open(ctx); err != nil {
 		return fmt.Errorf("run agent: %w", err)
 	}
@@ -82,7 +79,7 @@ func (a *Agent) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ledger = newLedger(j, a.stamp, a.lastSeen)
+	a.ledger = newLedger(j, func(o agentbus.Order) *agentbus.StepError { return checkOrder(o, a.cfg.Platform) }, a.stamp, a.lastSeen)
 	if a.notes, err = openNotebook(statePath(a.cfg.StateDir, "facts.json")); err != nil {
 		// What it held can be learned again.
 		a.cfg.Log("facts are unreadable and forgotten: " + err.Error())
@@ -120,8 +117,16 @@ func (a *Agent) receive(ctx context.Context) error {
 
 // workOff carries out one order after the other.
 func (a *Agent) workOff(ctx context.Context) error {
+	ctx = context.WithValue(ctx, markKey{}, a.mark())
+	a.sweep(ctx)
+	if err := os.RemoveAll(statePath(a.cfg.StateDir, throwAwayDir)); err != nil {
+		return err
+	}
 	for ctx.Err() == nil {
-		wctx, w, ok := a.ledger.next(ctx)
+		wctx, w, ok, err := a.ledger.next(ctx)
+		if err != nil {
+			return err
+		}
 		if !ok {
 			select {
 			case <-a.ledger.work:
@@ -144,9 +149,10 @@ func (a *Agent) sendHeartbeats(ctx context.Context) error {
 		obs := a.see(ctx)
 		rec := a.ledger.snapshot()
 		beat := agentbus.Heartbeat{V: agentbus.ProtocolVersion, At: a.cfg.Now().UnixMilli(), Gen: rec.Gen, Observed: obs}
-		w, wait := rec.Last, a.cfg.IdleBeat
-		if len(rec.Works) > 0 {
-			w, wait = rec.Works[0], a.cfg.BusyBeat
+		w, busy := rec.current()
+		wait := a.cfg.IdleBeat
+		if busy {
+			wait = a.cfg.BusyBeat
 		}
 		beat.Order, beat.Seq, beat.Step = w.Order.ID, w.Seq, w.Step
 		if !a.cfg.Link.Connected() || a.cfg.Link.Heartbeat(beat) != nil {

@@ -96,7 +96,7 @@ func (t *task) changeTo(ctx context.Context, path string) *agentbus.Change {
 			return nil
 		}
 	}
-	c.FromCommit, c.ToCommit = t.runningCommit(ctx, n, from), n.commitOf(path)
+	c.FromCommit, c.ToCommit = t.commitOf(ctx, n, from), n.commitOf(path)
 	if err := t.notes.update(func(n *notes) { n.Change = &c }); err != nil {
 		t.log.printf("what changes could not be noted: %v", err)
 	}

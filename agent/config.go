@@ -71,6 +71,9 @@ type Config struct {
 	IdleBeat time.Duration // between heartbeats; default 15 s
 	BusyBeat time.Duration // while an order is worked on; default 5 s
 
+	// BootID names the present boot of the machine; default asks the system.
+	BootID func() string
+
 	Now func() time.Time
 	Log func(string) // one line for the operator; default drops it
 }
@@ -154,6 +157,9 @@ func (c *Config) fill() error {
 	}
 	c.IdleBeat = or(c.IdleBeat, 15*time.Second)
 	c.BusyBeat = or(c.BusyBeat, 5*time.Second)
+	if c.BootID == nil {
+		c.BootID = readBootID
+	}
 	if c.Now == nil {
 		c.Now = time.Now
 	}

@@ -133,17 +133,6 @@ func TestFirstActivationThatFailsHasNoWayBack(t *testing.T) {
 	}
 }
 
-func TestRebootNeeded(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	r.start()
-	r.deployed()
-	a := r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v2", exit: 100})), agentbus.StepHealthy)
-	if !a.Facts.RebootNeeded || r.version() != "v1" || !strings.Contains(a.Note, "reboot") {
-		t.Errorf("note %q, facts %+v", a.Note, a.Facts)
-	}
-}
-
 func TestHostThatIsNotWellGoesBack(t *testing.T) {
 	t.Parallel()
 	for code, spoil := range map[string]func(*rig){

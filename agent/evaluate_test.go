@@ -149,11 +149,11 @@ func TestOrdersToEvaluateThatAreRefused(t *testing.T) {
 	} {
 		o := testOrder(1, agentbus.KindRefresh)
 		o.Evaluate = []string{"nixosConfigurations.web1"}
-		if bad := checkOrder(o); bad != nil {
+		if bad := checkOrder(o, NixOS); bad != nil {
 			t.Fatalf("a good order: %s", bad.Message)
 		}
 		c.edit(&o)
-		if bad := checkOrder(o); bad == nil || !strings.Contains(bad.Message, c.want) {
+		if bad := checkOrder(o, NixOS); bad == nil || !strings.Contains(bad.Message, c.want) {
 			t.Errorf("%s: %+v, want …%s…", name, bad, c.want)
 		}
 	}

@@ -57,7 +57,8 @@ func (e *exitError) Error() string {
 func (e *exitError) Unwrap() error { return e.cause }
 
 // run runs c in a process group of its own and waits for it. When ctx ends or
-// the time is up, the whole group is asked to stop and then killed.
+// the time is up, the whole group is asked to stop and then killed; run returns
+// when it is gone.
 func run(ctx context.Context, c command) (result, error) {
 	var timedOut error
 	if c.timeout > 0 {
@@ -67,7 +68,7 @@ func run(ctx context.Context, c command) (result, error) {
 		defer cancel()
 	}
 	cmd := exec.CommandContext(ctx, c.argv[0], c.argv[1:]...)
-	cmd.Env, cmd.Dir = c.env, c.dir
+	cmd.Env, cmd.Dir = marked(ctx, c.env), c.dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = killGrace
@@ -80,7 +81,7 @@ func run(ctx context.Context, c command) (result, error) {
 	err := cmd.Run()
 	if ctx.Err() != nil && cmd.Process != nil {
 		// The leader is gone; what it started may not be.
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		endGroup(cmd.Process.Pid)
 	}
 	res := result{stdout: out.buf, tail: tail.bytes()}
 	if errors.Is(err, exec.ErrWaitDelay) {

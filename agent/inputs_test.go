@@ -183,21 +183,21 @@ func TestUpdateOrdersThatAreRefused(t *testing.T) {
 	t.Parallel()
 	good := testOrder(1, agentbus.KindUpdateInputs)
 	for _, file := range []string{"", "flake.lock", "nix/hosts/flake.lock"} {
-		if good.LockFile = file; checkOrder(good) != nil {
-			t.Errorf("%q is refused: %s", file, checkOrder(good).Message)
+		if good.LockFile = file; checkOrder(good, NixOS) != nil {
+			t.Errorf("%q is refused: %s", file, checkOrder(good, NixOS).Message)
 		}
 	}
 	for _, file := range []string{"/etc/flake.lock", "../flake.lock", "a/../flake.lock", "a//flake.lock", ".", "-f", ".git/config", "a/.GIT/x", "a\nb", `a\b`, "a:b"} {
 		o := good
 		o.LockFile = file
-		if bad := checkOrder(o); bad == nil || bad.Code != agentbus.RefusedMalformed {
+		if bad := checkOrder(o, NixOS); bad == nil || bad.Code != agentbus.RefusedMalformed {
 			t.Errorf("the lock file %q: %+v", file, bad)
 		}
 	}
 	for _, input := range []string{"", "--option", "-a", "a/b", "a b", "a\x00", strings.Repeat("a", 101)} {
 		o := good
 		o.Inputs = []string{"nixpkgs", input}
-		if bad := checkOrder(o); bad == nil || bad.Code != agentbus.RefusedMalformed {
+		if bad := checkOrder(o, NixOS); bad == nil || bad.Code != agentbus.RefusedMalformed {
 			t.Errorf("the input %q: %+v", input, bad)
 		}
 	}

@@ -89,12 +89,19 @@ func privateStore(dir string) ([]string, error) {
 		}
 	}
 	const settings = "experimental-features = nix-command flakes\nsandbox = false\nbuild-users-group =\nsubstitute = false\n"
-	return []string{
+	env := []string{
 		"NIX_STORE_DIR=" + filepath.Join(dir, "store"), "NIX_STATE_DIR=" + filepath.Join(dir, "var"),
 		"NIX_LOG_DIR=" + filepath.Join(dir, "log"), "NIX_CONF_DIR=" + conf,
 		"XDG_CACHE_HOME=" + filepath.Join(dir, "cache"), "HOME=" + filepath.Join(dir, "home"),
 		"NIX_REMOTE=local",
-	}, os.WriteFile(filepath.Join(conf, "nix.conf"), []byte(settings), 0o644)
+	}
+	if err := os.WriteFile(filepath.Join(conf, "nix.conf"), []byte(settings), 0o644); err != nil {
+		return nil, err
+	}
+	// Before the tests do, all at once: they would get in each other's way.
+	begin := exec.Command("nix-store", "--init")
+	begin.Env = environ(env...)
+	return env, begin.Run()
 }
 
 // removeStore removes a store, whose directories are read-only.

@@ -2,8 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -35,45 +33,14 @@ func (a *Agent) observe(ctx context.Context) agentbus.Observation {
 		Lock:           n.Lock,
 		Errors:         n.Errors,
 	}
-	o.RunningCommit = a.runningCommit(ctx, n, o.RunningPath)
-	o.RebootNeeded = kernelDiffers(o.BootedPath, o.RunningPath) ||
+	o.RunningCommit = a.commitOf(ctx, n, o.RunningPath)
+	o.RebootNeeded = a.cfg.Platform.executor().boots() && kernelDiffers(o.BootedPath, o.RunningPath) ||
 		n.RebootInto != "" && n.RebootInto == o.ProfilePath && o.RunningPath != o.ProfilePath
 	failed := failedUnits(ctx, a.cfg.systemctl()).Failed
 	o.FailedUnits = failed[:min(len(failed), maxFailedUnits)]
 	observeMachine(&o)
 	o.StoreFree, o.StoreTotal = diskSpace(a.cfg.Paths.Store)
 	return o
-}
-
-// runningCommit is what path was built from: as the agent noted when it built
-// it, or as the system itself says.
-func (a *Agent) runningCommit(ctx context.Context, n notes, path string) string {
-	if commit := n.commitOf(path); commit != "" || path == "" {
-		return commit
-	}
-	a.revision.mu.Lock()
-	defer a.revision.mu.Unlock()
-	if a.revision.path != path {
-		a.revision.path, a.revision.commit = path, configurationRevision(ctx, path)
-	}
-	return a.revision.commit
-}
-
-// configurationRevision asks a system that the agent did not build for the
-// commit that its configuration recorded.
-func configurationRevision(ctx context.Context, system string) string {
-	program := filepath.Join(system, "sw/bin/nixos-version")
-	if _, err := os.Stat(program); err != nil {
-		return ""
-	}
-	res, err := run(ctx, command{argv: []string{program, "--json"}, env: environ(), dir: "/", timeout: systemctlTimeout})
-	var v struct {
-		Revision string `json:"configurationRevision"`
-	}
-	if err != nil || json.Unmarshal(res.stdout, &v) != nil || !commitPattern.MatchString(v.Revision) {
-		return ""
-	}
-	return v.Revision
 }
 
 // kernelDiffers reports whether the running system would boot something else

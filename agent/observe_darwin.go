@@ -10,8 +10,12 @@ import (
 	"github.com/nixfleet/nixfleet/agentbus"
 )
 
-// readBootID is the time of the boot: macOS has no other name for it.
+// readBootID is the name that the kernel gives the boot or, where it gives none,
+// the time of it, which changes when the clock is set.
 func readBootID() string {
+	if id, err := unix.Sysctl("kern.bootsessionuuid"); err == nil && id != "" {
+		return id
+	}
 	tv, err := unix.SysctlTimeval("kern.boottime")
 	if err != nil {
 		return ""

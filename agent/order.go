@@ -19,19 +19,52 @@ var (
 
 func validID(id string) bool { return idPattern.MatchString(id) }
 
-// checkOrder says why a signed order is not acceptable, or nil. A signature
-// proves who wrote an order, not that every field of it is fit for a command line.
-func checkOrder(o agentbus.Order) *agentbus.StepError {
+// checkOrder says why a signed order is not acceptable on the platform p, or nil. A
+// signature proves who wrote an order, not that every field of it is fit for a
+// command line.
+func checkOrder(o agentbus.Order, p Platform) *agentbus.StepError {
 	switch o.Kind {
-	case agentbus.KindDeploy, agentbus.KindPull, agentbus.KindSwitch,
-		agentbus.KindRefresh, agentbus.KindUpdateInputs, agentbus.KindCancel, agentbus.KindNoop:
+	case agentbus.KindDeploy, agentbus.KindPull, agentbus.KindSwitch, agentbus.KindTest, agentbus.KindBoot,
+		agentbus.KindRollback, agentbus.KindRestartAgent, agentbus.KindReboot, agentbus.KindRefresh, agentbus.KindUpdateInputs,
+		agentbus.KindCancel, agentbus.KindNoop:
 	default:
 		return refusal(agentbus.RefusedKind, "this agent (%s) does not know the order kind %q; update the agent", Version, clip(string(o.Kind), 40))
 	}
-	if o.Kind == agentbus.KindCancel || o.Kind == agentbus.KindNoop {
-		return nil
+	if bad := checkSupport(o.Kind, p); bad != nil {
+		return bad
 	}
-	needsCommit := o.Kind == agentbus.KindDeploy || o.Kind == agentbus.KindPull || o.Kind == agentbus.KindUpdateInputs
+	if o.Target != "" {
+		if _, err := storePath(o.Target); err != nil {
+			return refusal(agentbus.RefusedMalformed, "the target %q is not a store path", clip(o.Target, 200))
+		}
+	}
+	switch o.Kind {
+	case agentbus.KindCancel, agentbus.KindNoop, agentbus.KindRestartAgent, agentbus.KindReboot:
+		return nil // whatever else they say is not read
+	}
+	return checkSource(o)
+}
+
+// checkSupport refuses what the platform can't do, and says what to do instead.
+func checkSupport(k agentbus.Kind, p Platform) *agentbus.StepError {
+	e := p.executor()
+	switch {
+	case k == agentbus.KindTest && !e.knows(actTest):
+		return refusal(agentbus.RefusedUnsupported, "%s has no trial of a configuration: order a switch, and a rollback if it is not good", p)
+	case k == agentbus.KindBoot && !e.knows(actBoot):
+		return refusal(agentbus.RefusedUnsupported, "%s can't leave a configuration to the next boot: order a switch", p)
+	case k == agentbus.KindReboot && e.reboot() == nil:
+		return refusal(agentbus.RefusedUnsupported, "an agent of the platform %s works for a person and may not reboot the machine: reboot it there", p)
+	}
+	return nil
+}
+
+// checkSource checks what an order says about the commit and where it comes from.
+func checkSource(o agentbus.Order) *agentbus.StepError {
+	needsCommit := o.Kind == agentbus.KindDeploy || o.Kind == agentbus.KindPull || o.Kind == agentbus.KindUpdateInputs ||
+		o.Kind == agentbus.KindRollback && o.Target == "" && o.Commit != ""
+	needsAttr := needsCommit ||
+		o.Kind == agentbus.KindSwitch || o.Kind == agentbus.KindTest || o.Kind == agentbus.KindBoot
 	switch {
 	case needsCommit && !commitPattern.MatchString(o.Commit), o.Commit != "" && !commitPattern.MatchString(o.Commit):
 		return refusal(agentbus.RefusedMalformed, "commit %q is not 40 hex digits", clip(o.Commit, 60))
@@ -41,7 +74,7 @@ func checkOrder(o agentbus.Order) *agentbus.StepError {
 		return refusal(agentbus.RefusedMalformed, "the repository is not an address that git takes")
 	case o.Branch != "" && !validBranch(o.Branch):
 		return refusal(agentbus.RefusedMalformed, "branch %q is not a name that git takes", clip(o.Branch, 60))
-	case o.Kind != agentbus.KindRefresh || o.Attr != "":
+	case needsAttr || o.Attr != "":
 		if _, err := installable(o.Attr); err != nil {
 			return refusal(agentbus.RefusedMalformed, "%v", err)
 		}

@@ -53,7 +53,7 @@ func TestCheckOrder(t *testing.T) {
 			o := testOrder(1, agentbus.KindDeploy)
 			tt.edit(&o)
 			got := ""
-			if bad := checkOrder(o); bad != nil {
+			if bad := checkOrder(o, NixOS); bad != nil {
 				got = bad.Code
 				if !strings.Contains(bad.Message, " ") {
 					t.Errorf("message %q says nothing", bad.Message)

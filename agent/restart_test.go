@@ -175,24 +175,6 @@ func TestNewerOrderWaitsForASwitch(t *testing.T) {
 	}
 }
 
-func TestCancelStopsABuild(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	hold := r.path("building")
-	r.touch(hold)
-	r.start()
-	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v1", hold: hold}))
-	r.await(o, agentbus.StepBuilding)
-	c := r.send(agentbus.KindCancel, "", func(c *agentbus.Order) { c.Cancels = o.ID })
-	r.await(o, agentbus.StepCancelled)
-	r.await(c, agentbus.StepHealthy)
-	n := r.send(agentbus.KindNoop, "")
-	r.await(n, agentbus.StepHealthy)
-	if len(r.runs()) != 0 {
-		t.Errorf("activations %v", r.runs())
-	}
-}
-
 func TestOfflineHostCarriesOutTheNewestOrderOnly(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

@@ -27,8 +27,9 @@ type rig struct {
 	gen    uint64
 	policy agentbus.OrderPolicy
 
-	supervisor []string // nil for this binary
-	deaf       bool     // the bus takes no output from agents started now
+	supervisor []string      // nil for this binary
+	deaf       bool          // the bus takes no output from agents started now
+	configure  func(*Config) // of the agents that are started from now on; may be nil
 
 	mu       sync.Mutex
 	answers  []agentbus.Answer // in the order of arrival, repetitions included
@@ -102,6 +103,8 @@ type system struct {
 	hold    string // file; the build waits while it is there
 	fails   bool   // the build fails
 	broken  bool   // the flake does not evaluate
+	kernel  string // what makes its kernel differ from others
+	agent   string // what makes its agent differ from others
 }
 
 // The activation leaves a trace for every run, and waits while a file is there.
@@ -112,16 +115,18 @@ const flakeText = `{
     args = [ "-c" ''
       PATH=/usr/bin:/bin
       echo building %[1]s >&2
-      while [ -e "%[2]s" ]; do sleep 0.1; done
+      while [ -e "%[2]s" ]; do echo $$ > "%[2]s.pid"; sleep 0.1; done
       %[3]s
-      mkdir -p $out/bin
+      mkdir -p $out/bin $out/sw/bin
       echo %[1]s > $out/nixos-version
+      ln -s ${builtins.toFile "kernel" "%[5]s"} $out/kernel
+      ln -s ${builtins.toFile "agent" "%[6]s"} $out/sw/bin/nixfleet-agent
       cat > $out/bin/switch-to-configuration <<EOF
       #!/bin/sh
       echo activating %[1]s
       echo $out >> "\$NIXFLEET_CURRENT_SYSTEM.runs"
       while [ -e "\$NIXFLEET_CURRENT_SYSTEM.hold" ]; do sleep 0.1; done
-      [ %[4]d != 100 ] && ln -sfn $out "\$NIXFLEET_CURRENT_SYSTEM"
+      [ %[4]d != 100 ] && [ "\$1" != boot ] && ln -sfn $out "\$NIXFLEET_CURRENT_SYSTEM"
       exit %[4]d
       EOF
       sed -i 's/^ *//' $out/bin/switch-to-configuration
@@ -134,7 +139,7 @@ const flakeText = `{
 // commit puts s on the main branch.
 func (r *rig) commit(s system) string {
 	r.t.Helper()
-	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit)
+	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit, s.kernel, s.agent)
 	text = strings.Replace(text, `builtins.currentSystem or "x86_64-linux"`, `"`+nixSystem()+`"`, 1)
 	if s.broken {
 		text = "{ inputs.nixpkgs.url = \"github:a/b\"; outputs = { ... }: { }; }\n"
@@ -168,6 +173,9 @@ func (r *rig) config(link Link) Config {
 	c := hostConfig(r.dir)
 	c.Link, c.Log, c.Supervisor = link, bustest.Log(r.t), r.supervisor
 	c.FreshRoundTrip = func(ctx context.Context) error { return r.freshNow()(ctx) }
+	if r.configure != nil {
+		r.configure(&c)
+	}
 	return c
 }
 

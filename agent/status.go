@@ -48,10 +48,7 @@ func ReadStatus(stateDir, current string) (Status, error) {
 		return Status{}, fmt.Errorf("read status: %w", err)
 	}
 	n := book.get()
-	w := rec.Last
-	if len(rec.Works) > 0 {
-		w = rec.Works[0]
-	}
+	w, _ := rec.current()
 	path := readLink(or(current, currentSystem))
 	return Status{
 		Generation: rec.Gen, Order: w.Order.ID, Step: w.Step, Unconfirmed: len(rec.Unconfirmed),

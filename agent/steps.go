@@ -35,10 +35,11 @@ func (e *stepError) wire() *agentbus.StepError {
 // task is the work on one order.
 type task struct {
 	*Agent
-	order agentbus.Order
-	begun bool // an earlier process had begun the switch
-	log   *orderLog
-	final agentbus.Answer // what the final answer is to carry, gathered on the way
+	order  agentbus.Order
+	begun  bool    // an earlier process had begun the switch
+	errand *errand // that an earlier process has left for, or nil
+	log    *orderLog
+	final  agentbus.Answer // what the final answer is to carry, gathered on the way
 }
 
 // workOn carries out w to its end and records it. The error is one that the agent
@@ -52,7 +53,7 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	if w.Seq > 1 {
 		log.printf("a new agent process takes up this order at the step %s", w.Step)
 	}
-	t := &task{Agent: a, order: w.Order, begun: w.begun(), log: log}
+	t := &task{Agent: a, order: w.Order, begun: w.begun(), errand: w.Errand, log: log}
 	note, err := t.carryOut(ctx)
 
 	var end *stepError
@@ -60,48 +61,63 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	case err == nil:
 		log.printf("done: %s", or(note, "all is well"))
 		a.see(ctx)
-		t.final.Step, t.final.Note = agentbus.StepHealthy, note
+		t.final.Step, t.final.Note = or(t.final.Step, agentbus.StepHealthy), note
+		t.final.Generations = a.generations(ctx)
 		return a.ledger.finish(w.Order.ID, t.final)
 	case ctx.Err() != nil:
 		log.printf("stopped: %v", context.Cause(ctx))
-		return nil // displaced, which is recorded, or to be taken up by the next process
-	case errors.Is(err, errSuperseded):
+		return nil // stopped or put off, which is recorded, or to be taken up by the next process
+	case errors.Is(err, errSuperseded), errors.Is(err, errCancelled):
 		return nil
 	case errors.As(err, &end):
 		log.printf("%s at %s: %v", end.end, end.step, end)
 		a.cfg.Log(fmt.Sprintf("order %s %s at %s: %v", w.Order.ID, end.end, end.step, end))
 		a.see(ctx)
 		t.final.Step, t.final.Error = end.end, end.wire()
+		t.final.Generations = a.generations(ctx)
 		return a.ledger.finish(w.Order.ID, t.final)
 	}
 	return fmt.Errorf("work on order %s: %w", w.Order.ID, err)
 }
 
+// carryOut does what the order says, from wherever an earlier process came to.
 func (t *task) carryOut(ctx context.Context) (note string, err error) {
-	if t.begun {
-		return t.concludeSwitch(ctx)
+	switch {
+	case t.order.Kind == agentbus.KindRestartAgent:
+		return t.restartAgent(ctx)
+	case t.order.Kind == agentbus.KindReboot:
+		return t.reboot(ctx, t.order.Target)
+	case t.errand != nil: // the reboot that a switch asked for
+		into := t.job().Target
+		t.final.Change = t.changeBegun(into)
+		return t.reboot(ctx, into)
+	case t.begun:
+		note, err = t.concludeSwitch(ctx)
+		return t.switched(ctx, note, err)
 	}
 	switch t.order.Kind {
 	case agentbus.KindDeploy:
-		if note, err = t.pull(ctx); err != nil {
+		if note, err = t.pull(ctx, true); err != nil {
 			return "", err
 		}
-		more, err := t.switchTo(ctx, t.order.Commit)
-		return join(note, more), err
+		return t.thenSwitch(ctx, note)
 	case agentbus.KindPull:
-		if note, err = t.pull(ctx); err != nil {
+		if note, err = t.pull(ctx, true); err != nil {
 			return "", err
 		}
 		more, err := t.expectNote(ctx, t.order.Commit)
 		t.final.Change = t.changeExpected(ctx)
 		return join(note, more), err
-	case agentbus.KindSwitch:
-		return t.switchCheckout(ctx)
+	case agentbus.KindSwitch, agentbus.KindTest, agentbus.KindBoot:
+		note, err = t.switchCheckout(ctx)
+		return t.switched(ctx, note, err)
+	case agentbus.KindRollback:
+		return t.rollback(ctx)
 	case agentbus.KindRefresh:
 		return t.refresh(ctx)
 	case agentbus.KindUpdateInputs:
 		return t.updateInputs(ctx)
-	default: // the others are answered when they are accepted
+	default: // the others are ended when they are accepted, or by what they stop
 		return "", nil
 	}
 }
@@ -123,9 +139,9 @@ func (t *task) checkout() checkout {
 
 func (t *task) builder() builder { return builder{nix: t.cfg.Nix, stream: t.log.write} }
 
-// pull brings the checkout to the order's commit, if that goes forward from what
-// runs.
-func (t *task) pull(ctx context.Context) (note string, err error) {
+// pull brings the checkout to the order's commit; with ahead only if that goes
+// forward from what runs.
+func (t *task) pull(ctx context.Context, ahead bool) (note string, err error) {
 	if err := t.begin(agentbus.StepFetching, ""); err != nil {
 		return "", err
 	}
@@ -144,8 +160,10 @@ func (t *task) pull(ctx context.Context) (note string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if note, err = t.checkAhead(ctx, c); err != nil {
-		return "", err
+	if ahead {
+		if note, err = t.checkAhead(ctx, c); err != nil {
+			return "", err
+		}
 	}
 	if err := c.at(ctx, o.Commit); err != nil {
 		return "", failed(agentbus.StepFetching, "checkout_failed", err)

@@ -62,10 +62,11 @@ func (t *task) switchTo(ctx context.Context, commit string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if t.order.Kind == agentbus.KindDeploy && !t.jobDir().has(startedFile) && t.runs(path) {
-		return "already running", nil
+	back := t.order.Kind == agentbus.KindRollback
+	if (back || t.order.Kind == agentbus.KindDeploy) && !t.jobDir().has(startedFile) && t.runs(path) {
+		return alreadyRunning, nil
 	}
-	return t.activate(ctx, aim{commit: commit, path: path})
+	return t.activate(ctx, aim{commit: commit, path: path, act: actionOf(t.order.Kind), back: back})
 }
 
 // activate makes what a names what the host runs or boots, and sees it to its

@@ -206,6 +206,9 @@ const (
 	RefusedKind       = "unknown_kind"
 	RefusedMalformed  = "malformed"
 	RefusedNotAhead   = "not_a_descendant"
+
+	RefusedUnsupported  = "unsupported"        // the platform has no such act
+	RefusedNoGeneration = "no_such_generation" // a rollback to what is none of the host's systems
 )
 
 // Heartbeat is sent every 15 s, every 5 s while an order is worked on (SPEC 9).
