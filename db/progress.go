@@ -147,6 +147,14 @@ func (o *answered) learn(r AnswerRow) {
 	if r.Note != "" {
 		p.Note = clip(r.Note)
 	}
+	if c := r.Change; c != nil {
+		if p.Before.Path == "" {
+			p.Before = c.From // it was ordered before anybody knew what it runs
+		}
+		if c.To.Path != "" {
+			p.Target = c.To
+		}
+	}
 	if r.Step == "healthy" && r.Facts != nil && r.Facts.RunningPath != "" {
 		p.Target = fleet.System{Path: r.Facts.RunningPath, Commit: r.Facts.RunningCommit}
 	}

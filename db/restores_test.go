@@ -177,3 +177,22 @@ func TestWhatAnswersTellSurvivesAMove(t *testing.T) {
 		t.Errorf("the host is %+v", h)
 	}
 }
+
+// What a host is to run in the end is known as soon as it has built it, and what it ran
+// before also where nobody knew when it was ordered.
+func TestAChangeTellsWhereAHostComesFromAndGoesTo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1")
+	w.running("R1", "ccc", "web1")
+	row := answerTo("R1-web1", "web1", 1, "deferred")
+	row.Note = "It waits for a restart."
+	row.Change = &fleet.Change{From: fleet.System{Path: "/nix/store/old", Commit: "bbb"}, To: fleet.System{Path: "/nix/store/new", Commit: "ccc"}}
+	_, err := w.d.RecordAnswers(t.Context(), []db.AnswerRow{row}, w.now)
+	must(t, err)
+	r, err := w.d.Rollout(t.Context(), "R1")
+	must(t, err)
+	if h := r.Hosts[0]; h.State != fleet.HostDeferred || h.Before != row.Change.From || h.Target != row.Change.To || h.Note != row.Note {
+		t.Errorf("the host is %+v", h)
+	}
+}
