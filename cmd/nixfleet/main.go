@@ -41,7 +41,12 @@ type cli struct {
 	Order   orderCmd   `cmd:"" help:"Give hosts an order: pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh."`
 	Orders  ordersCmd  `cmd:"" help:"The newest orders, and how they ended."`
 	Cancel  cancelCmd  `cmd:"" help:"Cancel an order, or all open orders of hosts."`
+	Deploy  deployCmd  `cmd:"" help:"Bring a commit to hosts, in the policy's waves; without one, the head of the default branch."`
 	Version versionCmd `cmd:"" help:"Print the version."`
+
+	Rollouts   rolloutsCmd   `cmd:"" help:"The newest rollouts."`
+	Rollout    rolloutCmd    `cmd:"" help:"Look into a rollout, and steer it."`
+	Quarantine quarantineCmd `cmd:"" help:"The commits that nothing brings to further hosts by itself."`
 
 	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
 	Generations  generationsCmd  `cmd:"" help:"What a host can go back to."`
