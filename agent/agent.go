@@ -172,6 +172,9 @@ func (a *Agent) sendHeartbeats(ctx context.Context) error {
 // see observes the host and keeps what it saw for the next answer.
 func (a *Agent) see(ctx context.Context) agentbus.Observation {
 	obs := a.observe(ctx)
+	if a.cfg.OrderKeys != nil {
+		obs.OrderKeys = a.cfg.OrderKeys()
+	}
 	a.last.mu.Lock()
 	defer a.last.mu.Unlock()
 	a.last.obs = obs

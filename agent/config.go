@@ -64,6 +64,12 @@ type Config struct {
 	// Anchors are host:port addresses beside the bus that tell a lost network from a
 	// server that is down; the policy's come on top.
 	Anchors []string
+	// RepoToken asks the server for a token to fetch with, where the host's own access
+	// does not do; nil means there is none to be had.
+	RepoToken func(context.Context) (agentbus.RepoToken, error)
+	// OrderKeys are the ids of the keys whose orders the host obeys, for heartbeats;
+	// nil says nothing of them.
+	OrderKeys func() []string
 	// LastGen is the generation that the enrolment named: orders up to it are not
 	// obeyed, even by an agent whose journal is empty.
 	LastGen uint64
@@ -76,6 +82,8 @@ type Config struct {
 
 	Now func() time.Time
 	Log func(string) // one line for the operator; default drops it
+
+	tokens *repoTokens
 }
 
 // Paths are the places that NixOS fixes. Other values let many agents share a
@@ -165,6 +173,9 @@ func (c *Config) fill() error {
 	}
 	if c.Log == nil {
 		c.Log = func(string) {}
+	}
+	if c.RepoToken != nil {
+		c.tokens = &repoTokens{ask: c.RepoToken, now: c.Now}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type checkout struct {
 	dir    string
 	git    Git
 	stream func([]byte)
+	tokens *repoTokens // nil where the server gives none
 }
 
 func (c checkout) run(ctx context.Context, timeout time.Duration, args ...string) (string, error) {
@@ -65,13 +67,32 @@ func (c checkout) fetch(ctx context.Context, o agentbus.Order) error {
 		return err
 	}
 	timeout := or(o.Policy.FetchTimeout.Duration(), defaultFetchTimeout)
-	ref := remoteRef(o.Branch)
-	_, err := c.run(ctx, timeout, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--force",
-		"--", o.Repo, "refs/heads/"+o.Branch+":"+ref)
+	fetch := func(c checkout) error {
+		_, err := c.run(ctx, timeout, "fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--force",
+			"--", o.Repo, "refs/heads/"+o.Branch+":"+remoteRef(o.Branch))
+		return err
+	}
+	err := fetch(c) // with what the host already has
+	if err != nil && c.tokens != nil && needsToken(o.Repo, err) {
+		err = c.fetchWithToken(ctx, o.Repo, fetch, err)
+	}
 	if err != nil {
 		return fmt.Errorf("fetch branch %s: %w", o.Branch, err)
 	}
 	return nil
+}
+
+// fetchWithToken fetches again with a token of the server's.
+func (c checkout) fetchWithToken(ctx context.Context, url string, fetch func(checkout) error, without error) error {
+	token, err := c.tokens.get(ctx, url)
+	if err != nil {
+		return fmt.Errorf("%w (and the server gave no token: %w)", without, err)
+	}
+	c.git.Env = slices.Concat(c.git.Env, withToken(url, token))
+	if err = fetch(c); err != nil && needsToken(url, err) {
+		c.tokens.forget()
+	}
+	return err
 }
 
 func remoteRef(branch string) string { return "refs/remotes/origin/" + branch }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,11 @@ import (
 
 // renewRetry is the pause after a renewal of the certificate that failed.
 const renewRetry = 10 * time.Minute
+
+const (
+	identityLook = 2 * time.Second // between looks whether another process has changed the identity
+	summonsPause = time.Minute     // between renewals that the server asks for
+)
 
 // Serve joins the bus as id and runs an agent until ctx ends. It fills in the
 // parts of cfg that come from the enrolment, and renews the host's certificate at
@@ -37,6 +43,10 @@ func Serve(ctx context.Context, id Identity, cfg Config) error {
 	cfg.FreshRoundTrip = func(ctx context.Context) error {
 		return agentbus.FreshRoundTrip(ctx, bus.current().Bus())
 	}
+	cfg.OrderKeys = func() []string { return agentbus.KeyIDs(bus.current().OrderKeys) }
+	cfg.RepoToken = func(ctx context.Context) (agentbus.RepoToken, error) {
+		return askRepoToken(ctx, bus.current(), cfg.Now())
+	}
 	a, err := New(cfg)
 	if err != nil {
 		return err
@@ -49,8 +59,26 @@ func Serve(ctx context.Context, id Identity, cfg Config) error {
 
 // membership is the identity, which a renewal replaces.
 type membership struct {
-	mu sync.Mutex
-	id Identity
+	mu  sync.Mutex
+	id  Identity
+	old bool // it is to be renewed now
+}
+
+// expire makes the next renewal due.
+func (m *membership) expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.old = true
+}
+
+// renewAt is when to renew; zero means never.
+func (m *membership) renewAt() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.old {
+		return time.Unix(0, 1)
+	}
+	return m.id.renewAt()
 }
 
 func (m *membership) current() Identity {
@@ -59,32 +87,68 @@ func (m *membership) current() Identity {
 	return m.id
 }
 
+// renew keeps the certificate young. It renews at half its life, or when the server
+// asks for it, and takes up what another process, such as a change of key, has
+// put into the state directory.
 func (a *Agent) renew(ctx context.Context, m *membership, link *agentbus.HostLink) error {
+	var asked, failed time.Time
+	stamp := a.identityStamp()
+	tick := time.NewTicker(identityLook)
+	defer tick.Stop()
 	for ctx.Err() == nil {
+		now := a.cfg.Now()
+		if seen := a.identityStamp(); !seen.Equal(stamp) {
+			stamp = seen
+			if id, err := LoadIdentity(a.cfg.StateDir); err == nil {
+				a.become(m, link, id)
+			}
+		}
 		id := m.current()
-		at := id.renewAt()
-		if at.IsZero() {
-			<-ctx.Done()
-			return nil
+		at := m.renewAt()
+		if !at.IsZero() && !now.Before(at) && now.Sub(failed).Abs() >= renewRetry {
+			e := Enrolment{Server: id.Server, Host: id.Host, StateDir: a.cfg.StateDir, Insecure: id.Insecure, Now: a.cfg.Now}
+			renewed, err := e.renewal(ctx, id)
+			if err == nil {
+				a.become(m, link, renewed)
+				stamp, failed = a.identityStamp(), time.Time{}
+			} else {
+				a.cfg.Log("renew certificate: " + err.Error())
+				failed = now
+			}
+			if err = renewed.doubt; err != nil {
+				a.cfg.Log("renew certificate: " + err.Error())
+				failed = now
+			}
 		}
-		if wait := at.Sub(a.cfg.Now()); wait > 0 {
-			pause(ctx, min(wait, time.Hour)) // the machine may sleep through a long timer
-			continue
-		}
-		renewed, err := Enroll(ctx, Enrolment{
-			Server: id.Server, Host: id.Host, StateDir: a.cfg.StateDir, Insecure: id.Insecure, Now: a.cfg.Now,
-		})
-		if err != nil {
-			a.cfg.Log("renew certificate: " + err.Error())
-			pause(ctx, renewRetry)
-			continue
-		}
-		m.mu.Lock()
-		m.id = renewed
-		m.mu.Unlock()
-		if err := link.Renew(renewed.Bus()); err != nil {
-			a.cfg.Log("renew certificate: " + err.Error())
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		case <-link.Summons():
+			if now.Sub(asked).Abs() >= summonsPause {
+				asked, failed = now, time.Time{}
+				m.expire()
+			}
 		}
 	}
 	return nil
+}
+
+// become takes up a new identity, on the bus too.
+func (a *Agent) become(m *membership, link *agentbus.HostLink, id Identity) {
+	m.mu.Lock()
+	m.id, m.old = id, false
+	m.mu.Unlock()
+	if err := link.Renew(id.Bus()); err != nil {
+		a.cfg.Log("renew certificate: " + err.Error())
+	}
+	wake(a.beat) // the server sees what the host knows now
+}
+
+// identityStamp changes when the identity is written.
+func (a *Agent) identityStamp() time.Time {
+	info, err := os.Stat(statePath(a.cfg.StateDir, identityFile))
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }

@@ -134,7 +134,7 @@ func (t *task) beginSaying(said agentbus.Answer) error {
 }
 
 func (t *task) checkout() checkout {
-	return checkout{dir: statePath(t.cfg.StateDir, "checkout"), git: t.cfg.Git, stream: t.log.write}
+	return checkout{dir: statePath(t.cfg.StateDir, "checkout"), git: t.cfg.Git, stream: t.log.write, tokens: t.cfg.tokens}
 }
 
 func (t *task) builder() builder { return builder{nix: t.cfg.Nix, stream: t.log.write} }

@@ -36,17 +36,13 @@ func keyID(public ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// seal signs v, which is an Order or a Confirm, with the current order key.
+// seal signs v, which is an Order, a Confirm or a Summons, with the current order key.
 func (k *Keyring) seal(kind string, v any) ([]byte, error) {
 	payload, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	key := k.orders[0]
-	data, err := json.Marshal(Envelope{
-		KeyID: keyID(key.Public().(ed25519.PublicKey)), Type: kind, Payload: payload,
-		Sig: ed25519.Sign(key, encodePAE(kind, payload)),
-	})
+	data, err := json.Marshal(envelope(k.signer(), kind, payload))
 	if err == nil && len(data) > maxEnvelope {
 		err = fmt.Errorf("%d bytes are more than the %d that an order may have", len(data), maxEnvelope)
 	}
@@ -217,4 +213,13 @@ func (r recipient) openConfirm(e Envelope) (Confirm, bool) {
 		return c, false
 	}
 	return c, c.V == ProtocolVersion && c.Fleet == r.fleet && c.Host == r.host && orderName.MatchString(c.Order)
+}
+
+// openSummons reports whether e is a signed summons to this host.
+func (r recipient) openSummons(e Envelope) bool {
+	var s Summons
+	if e.Type != TypeSummons || !r.keys.signed(e) || json.Unmarshal(e.Payload, &s) != nil {
+		return false
+	}
+	return s.V == ProtocolVersion && s.Fleet == r.fleet && s.Host == r.host
 }

@@ -36,6 +36,7 @@ type HostLink struct {
 	member   atomic.Pointer[member]
 	nc       *nats.Conn
 	confirms chan Confirm
+	summons  chan struct{}
 	inbox    orderInbox
 	trouble  atomic.Pointer[string] // what kept it from connecting, as last logged
 	stop     func() bool
@@ -84,7 +85,7 @@ func newHostLink(cfg HostConfig) (*HostLink, []nats.Option, error) {
 	if err := checkHost(cfg.Host); err != nil {
 		return nil, nil, err
 	}
-	h := &HostLink{cfg: cfg, confirms: make(chan Confirm, 64), inbox: newOrderInbox()}
+	h := &HostLink{cfg: cfg, confirms: make(chan Confirm, 64), summons: make(chan struct{}, 1), inbox: newOrderInbox()}
 	if err := h.Renew(cfg); err != nil {
 		return nil, nil, err
 	}
@@ -165,6 +166,13 @@ func (h *HostLink) onCommand(m *nats.Msg) {
 			return
 		}
 	}
+	if err == nil && h.me().openSummons(e) {
+		select {
+		case h.summons <- struct{}{}:
+		default:
+		}
+		return
+	}
 	order, refusal := h.me().openEnvelope(e, err)
 	if refusal != nil {
 		h.inbox.doubt(h.cfg.Now())
@@ -191,6 +199,10 @@ func (h *HostLink) confirmed(c Confirm) {
 // Confirms delivers what the server has recorded, verified. If it is not read,
 // the newest 64 are kept. It is never closed.
 func (h *HostLink) Confirms() <-chan Confirm { return h.confirms }
+
+// Summons delivers that the server asks the host to renew its certificate now. It
+// is never closed.
+func (h *HostLink) Summons() <-chan struct{} { return h.summons }
 
 // Answer sends one answer; nil means that the broker has it. That is not yet
 // durable: repeat the answer until it is confirmed.

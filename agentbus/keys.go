@@ -3,7 +3,6 @@ package agentbus
 import (
 	"crypto/ed25519"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/nats-io/nkeys"
 )
@@ -25,8 +25,12 @@ type Keyring struct {
 	control  nkeys.KeyPair // account with JetStream, the server's
 	agents   nkeys.KeyPair // account without JetStream, the hosts'
 	hosts    nkeys.KeyPair // scoped signing key of agents
-	orders   []ed25519.PrivateKey
 	jwts     accountJWTs
+	path     string
+
+	mu     sync.RWMutex // guards what follows
+	file   keyringFile
+	orders []ed25519.PrivateKey // the current one first
 }
 
 // keyringFile is the keyring on disk. The JWTs are kept because a broker takes
@@ -40,6 +44,7 @@ type keyringFile struct {
 	Agents   string      `json:"agents"`
 	Hosts    string      `json:"hosts"`
 	Orders   [][]byte    `json:"orders"` // ed25519 seeds, the current one first
+	Serial   uint64      `json:"serial"` // counts the changes of Orders
 	JWTs     accountJWTs `json:"jwts"`
 }
 
@@ -78,6 +83,7 @@ func loadKeyring(path string) (*Keyring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read bus keyring %s: %w", path, err)
 	}
+	k.path = path
 	return k, nil
 }
 
@@ -88,7 +94,7 @@ func (f keyringFile) open() (*Keyring, error) {
 	if len(f.Orders) == 0 || f.Fleet == "" {
 		return nil, errors.New("it is incomplete")
 	}
-	k := &Keyring{fleet: f.Fleet, jwts: f.JWTs}
+	k := &Keyring{fleet: f.Fleet, jwts: f.JWTs, file: f}
 	for _, key := range []struct {
 		name string
 		seed string
@@ -168,16 +174,6 @@ func newKeyringFile() (keyringFile, error) {
 
 // FleetID is the id of this installation. A host obeys one fleet.
 func (k *Keyring) FleetID() string { return k.fleet }
-
-// OrderKeys are the public keys that hosts pin: ed25519 in base64, the current
-// one first.
-func (k *Keyring) OrderKeys() []string {
-	keys := make([]string, len(k.orders))
-	for i, key := range k.orders {
-		keys[i] = base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
-	}
-	return keys
-}
 
 func randomHex() string {
 	var b [16]byte

@@ -248,6 +248,7 @@ type Observation struct {
 	StoreFree      uint64            `json:"store_free,omitempty"`   // bytes free on the file system of the Nix store
 	StoreTotal     uint64            `json:"store_total,omitempty"`  // bytes
 	Errors         map[string]string `json:"errors,omitempty"`       // last failure by step: fetch, evaluate, build, switch
+	OrderKeys      []string          `json:"order_keys,omitempty"`   // ids of the keys whose orders it obeys
 }
 
 // LockSummary is what the Lock compartment needs of the checkout's flake.lock.
@@ -294,12 +295,20 @@ type LogConfirm struct {
 	Whole bool  `json:"whole,omitempty"` // nothing more is wanted
 }
 
+// Summons asks a host to renew its certificate now, since there is something to
+// learn, such as a new order key. It travels like a [Confirm].
+type Summons struct {
+	V     int    `json:"v"`
+	Fleet string `json:"fleet"`
+	Host  string `json:"host"`
+}
+
 // Envelope carries signed bytes. The signature covers DSSE's pre-authentication
 // encoding of Type and Payload, so nothing has to be re-serialised to check it
 // (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md).
 type Envelope struct {
 	KeyID   string `json:"kid"`
-	Type    string `json:"type"` // TypeOrder or TypeConfirm
+	Type    string `json:"type"` // TypeOrder, TypeConfirm, TypeSummons or TypeKeys
 	Payload []byte `json:"payload"`
 	Sig     []byte `json:"sig"`
 }
@@ -308,4 +317,5 @@ type Envelope struct {
 const (
 	TypeOrder   = "application/vnd.nixfleet.order+json"
 	TypeConfirm = "application/vnd.nixfleet.confirm+json"
+	TypeSummons = "application/vnd.nixfleet.summons+json"
 )

@@ -33,6 +33,7 @@ type App struct {
 	forge    *forge.Forge
 	door     busDoor
 	failures *limits   // of enrolments, by address
+	askers   *limits   // for tokens, by host
 	hearing  time.Time // since when hosts can be heard
 	admin    []byte    // SHA-256 of the admin token, nil where none is set
 

@@ -147,17 +147,32 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusInternalServerError, "The server could not issue a credential. Its log says why.")
 		return
 	}
+	if req.CurveKey != "" {
+		if err := a.db.KeepCurveKey(r.Context(), host.ID, req.CurveKey); err != nil {
+			a.log.Error().Err(err).Str("host", host.Name).Msg("what to seal to is not kept")
+		}
+	}
 	a.log.Info().Str("host", host.Name).Bool("renewal", req.Token == "").Msg("host enrolled")
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(reply)
 }
 
-// admit consumes the token, or recognises the key of a host that is enrolled.
+// admit consumes the token, recognises the key of a host that is enrolled, or lets
+// it change its key: the new one is noted when both sign, and takes the old one's
+// place when it is used by itself.
 func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Time) (fleet.Host, error) {
-	if req.Token != "" {
+	switch {
+	case req.Token != "":
 		return a.db.EnrollHost(ctx, hash(req.Token), req.Host, req.PublicKey, now)
+	case req.OldKey != "":
+		return a.db.OfferKey(ctx, req.Host, req.OldKey, req.PublicKey)
 	}
 	host, err := a.db.HostByKey(ctx, req.PublicKey)
+	if errors.Is(err, db.ErrNotFound) {
+		if host, err = a.db.TakeKey(ctx, req.Host, req.PublicKey, now); err == nil {
+			err = a.cutOff(ctx)
+		}
+	}
 	if err == nil && (host.Name != req.Host || !host.RevokedAt.IsZero()) {
 		return fleet.Host{}, db.ErrNotFound
 	}
@@ -182,12 +197,16 @@ func (a *App) enrolReply(ctx context.Context, req agentbus.EnrollRequest, host f
 	if err != nil {
 		return agentbus.EnrollReply{}, fmt.Errorf("issue credential: %w", err)
 	}
+	lists, err := a.keys.KeyLists()
+	if err != nil {
+		return agentbus.EnrollReply{}, fmt.Errorf("sign the list of order keys: %w", err)
+	}
 	repos, err := a.db.Repos(ctx)
 	if err != nil {
 		return agentbus.EnrollReply{}, err
 	}
 	reply := agentbus.EnrollReply{
-		Fleet: a.keys.FleetID(), Host: host.Name, JWT: jwt, URLs: a.door.urls, OrderKeys: a.keys.OrderKeys(), CA: a.door.authorities(),
+		Fleet: a.keys.FleetID(), Host: host.Name, JWT: jwt, URLs: a.door.urls, OrderKeys: a.keys.OrderKeys(), KeyLists: lists, CA: a.door.authorities(),
 		LastGen: host.LastGen, Attr: host.Attr, Tags: host.Tags,
 	}
 	for _, repo := range repos {

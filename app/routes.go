@@ -27,13 +27,14 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	}
 	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
 
-	a.failures = newLimits(failureEvery, failuresAtOnce, a.cfg.Now)
+	a.failures, a.askers = newLimits(failureEvery, failuresAtOnce, a.cfg.Now), newLimits(askEvery, askAtOnce, a.cfg.Now)
 	mux := http.NewServeMux()
 	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", a.metricsPage())
 	mux.Handle("POST /api/v1/enroll", bounded(http.HandlerFunc(a.enroll)))
+	mux.Handle("POST /api/v1/agent/repo-token", bounded(http.HandlerFunc(a.repoToken)))
 	if a.door.tunnel != "" {
 		mux.Handle("GET "+tunnelPath, a.passThrough())
 	}

@@ -53,6 +53,8 @@ type Forge struct {
 	installations map[int64]*shared
 	grants        map[int64]grants
 	doors         map[door]*client
+
+	pulls pulls
 }
 
 // New checks the configuration. It makes no call.

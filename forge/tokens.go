@@ -23,6 +23,7 @@ const (
 	reader role = "reader" // everything that a proof rests on
 	talker role = "talker" // comments, check runs, deployments
 	merger role = "merger" // commits and branches
+	puller role = "puller" // what hosts fetch; its tokens leave this process
 )
 
 // permissions are what a role asks for, as far as the installation has granted it:
@@ -36,6 +37,7 @@ var permissions = map[role]map[string]string{
 	// Comments on pull requests, and reactions to them, go with pull_requests.
 	talker: {"metadata": "read", "pull_requests": "write", "issues": "read", "checks": "write", "deployments": "write"},
 	merger: {"metadata": "read", "contents": "write", "pull_requests": "write"},
+	puller: {"metadata": "read", "contents": "read"},
 }
 
 // Needs are the permissions that the calls of this package take, each at the highest
@@ -93,16 +95,22 @@ func (f *Forge) as(ctx context.Context, r role, repo fleet.Repo) (*client, error
 	if err != nil {
 		return nil, err
 	}
-	tokens := ghinstallation.NewFromAppsTransport(auth, d.installation)
-	tokens.InstallationTokenOptions = &github.InstallationTokenOptions{Permissions: narrowed(permissions[r], granted)}
-	if r != lister {
-		tokens.InstallationTokenOptions.RepositoryIDs = []int64{d.repo}
-	}
+	tokens := tokensFor(auth, d, granted)
 	c := f.client(tokens, in)
 	c.granted = granted
 	c.renew = func() { f.forget(d.installation) }
 	f.doors[d] = c
 	return c, nil
+}
+
+// tokensFor makes and renews the tokens of a door.
+func tokensFor(auth *ghinstallation.AppsTransport, d door, granted map[string]string) *ghinstallation.Transport {
+	tokens := ghinstallation.NewFromAppsTransport(auth, d.installation)
+	tokens.InstallationTokenOptions = &github.InstallationTokenOptions{Permissions: narrowed(permissions[d.role], granted)}
+	if d.role != lister {
+		tokens.InstallationTokenOptions.RepositoryIDs = []int64{d.repo}
+	}
+	return tokens
 }
 
 // granted reads what an installation allows us, now and then.

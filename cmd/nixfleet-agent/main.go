@@ -23,6 +23,7 @@ type cli struct {
 	StateDir string `help:"Directory of the agent's own files." default:"/var/lib/nixfleet-agent" env:"NIXFLEET_AGENT_STATE_DIR" type:"path"`
 
 	Enroll    enrollCmd    `cmd:"" help:"Join a fleet with a one-time token."`
+	RotateKey rotateCmd    `cmd:"" help:"Give this host a new key; a running agent takes it up by itself."`
 	Run       runCmd       `cmd:"" help:"Carry out the fleet's orders until stopped."`
 	Resume    resumeCmd    `cmd:"" help:"End a switch that a crash or a restart of the machine cut short. Run this when the machine boots."`
 	Status    statusCmd    `cmd:"" help:"Show what the agent of this host is at, as JSON."`
@@ -54,6 +55,17 @@ func (c *enrollCmd) Run(ctx context.Context, top *cli, k *kong.Kong) error {
 		return err
 	}
 	_, err = fmt.Fprintf(k.Stdout, "%s belongs to fleet %s now. Next: nixfleet-agent run\n", id.Host, id.Fleet)
+	return err
+}
+
+type rotateCmd struct{}
+
+func (c *rotateCmd) Run(ctx context.Context, top *cli, k *kong.Kong) error {
+	id, err := agent.ChangeKey(ctx, agent.Enrolment{StateDir: top.StateDir})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(k.Stdout, "%s has a new key; the old one is revoked.\n", id.Host)
 	return err
 }
 
