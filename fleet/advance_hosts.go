@@ -66,9 +66,6 @@ func (a *advancing) lapse(p *HostProgress) {
 	a.takeBack(*p)
 }
 
-// expired is the code of a failure of which only the silence is known.
-const expired = "expired"
-
 // deadline fails a host whose order's time is up, and puts one aside that is gone
 // before it took its order up.
 func (a *advancing) deadline(p *HostProgress, life time.Duration) {
@@ -81,7 +78,7 @@ func (a *advancing) deadline(p *HostProgress, life time.Duration) {
 		step := p.State
 		*p = p.After(HostExpired, a.now)
 		p.Failure = &HostError{
-			Step: string(step), Code: expired,
+			Step: string(step), Code: codeExpired,
 			Message: fmt.Sprintf("The host did not finish within %s; it was last heard to be %s.", life, step),
 		}
 		a.takeBack(*p)

@@ -74,6 +74,12 @@ func (o Order) Replaces(older Order) bool {
 // order that was put off does not go on: another one follows it.
 func OrderEnded(s HostState) bool { return s.Terminal() || s == HostDeferred }
 
+// Codes of failures that nobody but the clock knows of.
+const (
+	codeExpired  = "expired"
+	codeNoAnswer = "no_answer"
+)
+
 // Overdue says why an open order is given up, or nothing: it may not be begun any
 // more and nobody took it up, or it was taken up and nothing was heard of it for
 // longer than all its steps may take. plan is that of its rollout, zero where it has none.
@@ -82,7 +88,7 @@ func (o Order) Overdue(plan Plan, now time.Time) (code, text string) {
 		return "", ""
 	}
 	if o.ReceivedAt.IsZero() {
-		return "expired", "its time was up before the host took it up"
+		return codeExpired, "its time was up before the host took it up"
 	}
 	if p := o.Detail.Deploy; p != nil && o.Rollout == "" {
 		plan.Timeouts = p.Timeouts
@@ -90,5 +96,5 @@ func (o Order) Overdue(plan Plan, now time.Time) (code, text string) {
 	if o.ReceivedAt.Add(plan.OrderLifetime()).After(now) {
 		return "", ""
 	}
-	return "no_answer", "the host took it up and did not say how it ended"
+	return codeNoAnswer, "the host took it up and did not say how it ended"
 }

@@ -47,11 +47,14 @@ func mustGoBack(p HostProgress, host Host) bool {
 		return false
 	case p.State.UnderWay():
 		return true // it may switch at any moment
-	case p.Switched, p.State == HostCancelled, p.State == HostOffline, p.Failure != nil && p.Failure.Code == expired:
+	case p.Switched, p.State == HostCancelled, p.State == HostOffline, unheard(p.Failure):
 		return !isBack(p, host.Facts) // where nothing was heard it may have switched all the same
 	}
 	return false
 }
+
+// unheard reports whether a failure is not the host's own word, but that there was none.
+func unheard(f *HostError) bool { return f != nil && (f.Code == codeExpired || f.Code == codeNoAnswer) }
 
 // isBack reports whether a host was seen since to run what it ran before, and to
 // start with that. What is not known is not taken for it.

@@ -20,6 +20,8 @@ func TestWhoHasToGoBack(t *testing.T) {
 	}
 	silent := at(HostFailed, false)
 	silent.Failure = &HostError{Code: "expired"}
+	unanswered := at(HostFailed, false)
+	unanswered.Failure = &HostError{Code: "no_answer"}
 	nowhere := at(HostHealthy, true)
 	nowhere.Before = System{}
 	for name, c := range map[string]struct {
@@ -36,6 +38,7 @@ func TestWhoHasToGoBack(t *testing.T) {
 		"it told what it runs before that":         {at(HostFailed, true), seen("old", "old", since.Add(-time.Second)), true},
 		"it may switch at any moment":              {at(HostBuilding, false), seen("old", "old", since), true},
 		"it was not heard to the end":              {silent, seen("old", "old", since.Add(-time.Second)), true},
+		"it took its order up and fell silent":     {unanswered, seen("old", "old", since.Add(-time.Second)), true},
 		"it was not heard to the end, and is back": {silent, seen("old", "old", since.Add(time.Second)), false},
 		"its order was taken back in the dark":     {at(HostCancelled, false), seen("old", "old", since.Add(-time.Second)), true},
 		"it cancelled before it switched":          {at(HostCancelled, false), seen("old", "old", since), false},
