@@ -42,6 +42,8 @@ type App struct {
 	setup      setup
 	signed     signed // the last webhook
 
+	branches time.Time // when hosts that follow their branch were last looked at, the loop's own
+
 	loops    []*loop
 	listener net.Listener
 	front    atomic.Pointer[http.Handler] // what answers requests: the set-up, then the product

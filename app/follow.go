@@ -4,16 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
+// branchesEvery is how often it is looked who follows. Each answer of each host wakes
+// the loops, and a look goes through all hosts that are behind.
+const branchesEvery = 5 * time.Second
+
 // workFollow brings hosts in the mode automatic to the heads of their repositories.
 // Everything is derived anew at each look, so nothing has to be remembered between
 // them.
 func (a *App) workFollow(ctx context.Context) (int, error) {
+	now := a.cfg.Now()
+	if now.Sub(a.branches) < branchesEvery && !now.Before(a.branches) {
+		return 0, nil
+	}
+	a.branches = now
 	repos, err := a.db.ReposToFollow(ctx)
 	if err != nil {
 		return 0, err
@@ -21,7 +31,7 @@ func (a *App) workFollow(ctx context.Context) (int, error) {
 	ordered := 0
 	var errs []error
 	for _, id := range repos {
-		issued, err := a.db.FollowHead(ctx, id, a.cfg.Now(), a.follow)
+		issued, err := a.db.FollowHead(ctx, id, now, a.follow)
 		if errors.Is(err, db.ErrConflict) {
 			continue // a host was revoked meanwhile; the next look knows
 		}

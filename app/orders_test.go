@@ -45,10 +45,13 @@ func (h *hand) reads() agentbus.Order {
 }
 
 // says answers an order, and waits until the server has recorded that.
-func (h *hand) says(r *replica, o agentbus.Order, step agentbus.Step) {
+func (h *hand) says(r *replica, o agentbus.Order, step agentbus.Step, more ...func(*agentbus.Answer)) {
 	h.t.Helper()
 	h.seq[o.ID]++
 	a := agentbus.Answer{V: agentbus.ProtocolVersion, Order: o.ID, Gen: o.Gen, Seq: h.seq[o.ID], Step: step, At: r.clock.now().UnixMilli()}
+	for _, m := range more {
+		m(&a)
+	}
 	bustest.Eventually(h.t, "the bus takes the answer", func() bool { return h.link.Answer(h.t.Context(), a) == nil })
 	bustest.Eventually(h.t, "the answer is recorded", func() bool {
 		d, err := r.db.OrderDetail(h.t.Context(), o.ID)
@@ -211,6 +214,34 @@ func TestCancelling(t *testing.T) {
 	}
 }
 
+func TestARollbackGoesToAGenerationOfTheHost(t *testing.T) {
+	t.Parallel()
+	r, hosts := newHandFleet(t, "web1")
+	path := "/nix/store/" + strings.Repeat("a", 32) + "-nixos"
+	r.order(t, api.NewOrder{Kind: "refresh", Hosts: "web1"})
+	hosts["web1"].says(r, hosts["web1"].reads(), agentbus.StepHealthy, func(a *agentbus.Answer) {
+		a.Generations = []agentbus.Generation{{Number: 9, Path: path + "-9", Running: true}, {Number: 7, Path: path, At: 1e9}}
+	})
+	list, err := r.client().Generations(t.Context(), "web1")
+	if err != nil || len(list) != 2 || list[1].Number != 7 || !list[1].At.Equal(time.Unix(1e9, 0)) {
+		t.Errorf("generations %+v, %v", list, err)
+	}
+	for _, n := range []api.NewOrder{{Generation: 7}, {Target: path}, {}} {
+		n.Kind, n.Hosts = "rollback", "web1"
+		want := path
+		if n.Generation == 0 && n.Target == "" {
+			want = "" // the one before the running one
+		}
+		r.order(t, n)
+		if o := hosts["web1"].reads(); o.Kind != agentbus.KindRollback || o.Target != want {
+			t.Errorf("%+v: the host reads %+v", n, o)
+		}
+	}
+	if _, err := r.client().PlaceOrders(t.Context(), "", api.NewOrder{Kind: "rollback", Hosts: "web1", Generation: 8}); err == nil || !strings.Contains(err.Error(), "it has 9, 7") {
+		t.Errorf("to a generation that there is not: %v", err)
+	}
+}
+
 func TestOrdersThatAreNotGiven(t *testing.T) {
 	t.Parallel()
 	r, _ := newHandFleet(t, "web1")
@@ -275,6 +306,7 @@ func TestAnAutomaticHostFollowsTheBranch(t *testing.T) {
 	}
 	follow := func() int {
 		t.Helper()
+		r.clock.forward(branchesEvery)
 		n, err := r.workFollow(t.Context())
 		must(t, err)
 		r.sendAll(t)

@@ -47,7 +47,7 @@ func (d *DB) OrderDetail(ctx context.Context, id string) (OrderDetail, error) {
 func (d *DB) OrdersOf(ctx context.Context, host string, limit int) ([]fleet.Order, error) {
 	orders, err := all[fleet.Order](ctx, d.pool, `
 		select `+orderColumns+` from orders o where @host = '' or o.host = @host
-		order by o.issued_at desc, o.id desc limit @n`, args{"host": host, "n": limit})
+		order by o.issued_at desc, o.gen desc, o.id limit @n`, args{"host": host, "n": limit})
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}

@@ -22,8 +22,12 @@ const (
 )
 
 // ofTheSystem are the kinds that say what a host's checkout or system shall be. Of
-// several that wait for one host only the last is what somebody still wants.
-var ofTheSystem = []string{OrderDeploy, OrderPull, OrderSwitch, OrderTest, OrderBoot, OrderRollback}
+// several that wait for one host only the last is what somebody still wants. Those that
+// build what is checked out still want the pull before them.
+var (
+	ofTheSystem = []string{OrderDeploy, OrderPull, OrderSwitch, OrderTest, OrderBoot, OrderRollback}
+	ofTheBuild  = []string{OrderDeploy, OrderSwitch, OrderTest, OrderBoot, OrderRollback}
+)
 
 // replaces says which orders lose their point when one of the kind is given while the
 // host has not taken them up. A cancel ends the one that it names, see
@@ -31,9 +35,9 @@ var ofTheSystem = []string{OrderDeploy, OrderPull, OrderSwitch, OrderTest, Order
 var replaces = map[string][]string{
 	OrderDeploy:       ofTheSystem,
 	OrderPull:         ofTheSystem,
-	OrderSwitch:       ofTheSystem,
-	OrderTest:         ofTheSystem,
-	OrderBoot:         ofTheSystem,
+	OrderSwitch:       ofTheBuild,
+	OrderTest:         ofTheBuild,
+	OrderBoot:         ofTheBuild,
 	OrderRollback:     ofTheSystem,
 	OrderRestartAgent: {OrderRestartAgent},
 	OrderReboot:       {OrderReboot},

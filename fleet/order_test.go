@@ -11,8 +11,9 @@ import (
 func TestWhatANewOrderReplaces(t *testing.T) {
 	t.Parallel()
 	system := []string{"deploy", "pull", "switch", "test", "boot", "rollback"}
+	build := []string{"deploy", "switch", "test", "boot", "rollback"} // a person who orders pull, then switch, wants both
 	want := map[string][]string{
-		"deploy": system, "pull": system, "switch": system, "test": system, "boot": system, "rollback": system,
+		"deploy": system, "pull": system, "rollback": system, "switch": build, "test": build, "boot": build,
 		"restart_agent": {"restart_agent"}, "reboot": {"reboot"}, "refresh": {"refresh"}, "update_inputs": {"update_inputs"},
 		"cancel": nil, "noop": nil,
 	}
