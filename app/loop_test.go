@@ -50,8 +50,8 @@ func TestALoopWorksUntilNothingIsDueAndThenWaits(t *testing.T) {
 func TestALoopThatRestsIsNotWokenMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		rounds := 0
-		l := newLoop("test", zerolog.Nop(), func(context.Context) (int, error) { rounds++; return 0, nil }).resting(10 * time.Second)
+		var rounds atomic.Int64
+		l := newLoop("test", zerolog.Nop(), func(context.Context) (int, error) { rounds.Add(1); return 0, nil }).resting(10 * time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go l.run(ctx)
@@ -60,13 +60,13 @@ func TestALoopThatRestsIsNotWokenMeanwhile(t *testing.T) {
 			l.poke()
 		}
 		synctest.Wait()
-		if rounds != 1 {
-			t.Errorf("%d rounds in its rest, want the one before it", rounds)
+		if rounds.Load() != 1 {
+			t.Errorf("%d rounds in its rest, want the one before it", rounds.Load())
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if rounds != 2 {
-			t.Errorf("%d rounds after its rest, want another: it was woken", rounds)
+		if rounds.Load() != 2 {
+			t.Errorf("%d rounds after its rest, want another: it was woken", rounds.Load())
 		}
 	})
 }
