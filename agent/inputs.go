@@ -60,7 +60,11 @@ func (t *task) updateLock(ctx context.Context, c checkout) (note string, err err
 	if err != nil {
 		return "", failed(agentbus.StepBuilding, "no_lock", err)
 	}
-	if err := knownInputs(before, t.order.Inputs); err != nil {
+	was, err := summarizeLock(before)
+	if err != nil {
+		return "", failed(agentbus.StepBuilding, "no_lock", err)
+	}
+	if err := knownInputs(was, t.order.Inputs); err != nil {
 		return "", failed(agentbus.StepBuilding, "unknown_input", err)
 	}
 	away, err := c.throwAway(ctx, statePath(t.cfg.StateDir, throwAwayDir), t.order.Commit)
@@ -93,18 +97,14 @@ func (t *task) updateLock(ctx context.Context, c checkout) (note string, err err
 		t.final.Lock = nil
 		return "", failed(agentbus.StepBuilding, "lock_too_large", err)
 	}
-	return "updated " + strings.Join(newInputs(before, after), ", "), nil
+	return "updated " + strings.Join(newInputs(was, after), ", "), nil
 }
 
 // knownInputs says which of the inputs that were asked for the lock does not have: Nix
 // would only warn, and update nothing.
-func knownInputs(lock []byte, asked []string) error {
-	summary, err := summarizeLock(lock)
-	if err != nil {
-		return err
-	}
+func knownInputs(lock *agentbus.LockSummary, asked []string) error {
 	var names []string
-	for _, in := range summary.Inputs {
+	for _, in := range lock.Inputs {
 		names = append(names, in.Name)
 	}
 	if len(names) == maxLockInputs {
@@ -119,11 +119,9 @@ func knownInputs(lock []byte, asked []string) error {
 }
 
 // newInputs names the root inputs that differ, or says that others do.
-func newInputs(before, after []byte) []string {
-	was, err := summarizeLock(before)
-	is, err2 := summarizeLock(after)
+func newInputs(was *agentbus.LockSummary, after []byte) []string {
 	var names []string
-	if err == nil && err2 == nil {
+	if is, err := summarizeLock(after); err == nil {
 		for _, in := range is.Inputs {
 			if !slices.Contains(was.Inputs, in) {
 				names = append(names, clip(in.Name, 60))

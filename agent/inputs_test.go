@@ -140,7 +140,7 @@ func TestUpdatesOfInputsThatFail(t *testing.T) {
 		{"an input that is not there", map[string]string{"flake.lock": string(lock)}, func(o *agentbus.Order) { o.Inputs = []string{"b"} }, "unknown_input", "there are: a"},
 		{"an input out of reach", map[string]string{"flake.nix": strings.Replace(flake, url, "git+file:///nowhere", 1)}, nil, "update_failed", "nowhere"},
 		{"a lock elsewhere", nil, func(o *agentbus.Order) { o.LockFile = "sub/flake.lock" }, "no_lock", "no such file"},
-		{"a lock that is a link out of it", map[string]string{"flake.nix": flake, "flake.lock": "->" + victim}, nil, "unknown_input", ""},
+		{"a lock that is a link out of it", map[string]string{"flake.nix": flake, "flake.lock": "->" + victim}, nil, "no_lock", ""},
 	} {
 		commit := r.put(c.files)
 		o := r.send(agentbus.KindUpdateInputs, commit, func(o *agentbus.Order) {

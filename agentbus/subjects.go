@@ -44,7 +44,7 @@ const (
 
 // Limits on what an answer may carry.
 const (
-	MaxLock      = 120 << 10 // bytes of [Answer].Lock: a lock of 300 KB, packed, is about 90
+	MaxLock      = 120 << 10 // bytes of [Answer].Lock: a lock of 300 KB, packed, is about 70
 	MaxEvaluated = 100       // attributes of [Order].Evaluate, and of [Answer].Evaluated
 )
 
