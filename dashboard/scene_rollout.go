@@ -62,6 +62,11 @@ func (s scene) rollout(r fleet.Rollout) rolloutView {
 			"Hosts that have switched stay switched; no other host is touched. To go on, Merge & Deploy an update that repairs it."
 	case fleet.RolloutPaused:
 		v.stopped = "Paused. Hosts that are under way finish; no other host starts."
+	case fleet.RolloutRollingBack:
+		v.stopped = "Hosts that are under way finish; then those that switched go back to what they ran before."
+	}
+	if r.Revert.Found != "" {
+		v.stopped = strings.TrimSpace(v.stopped + " " + r.Revert.Found)
 	}
 	return v
 }

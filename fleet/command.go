@@ -27,7 +27,7 @@ var commandHelp = []struct{ form, does string }{
 	{"merge --no-deploy", "merge this head now, and deploy nothing"},
 	{"hold [2d | until 2026-12-01]", "do not merge until then, or until it is released"},
 	{"unhold", "release the hold"},
-	{"deploy [hosts…]", "bring the merge commit to all hosts, or once more to those that it did not reach, or to those that are named"},
+	{"deploy [hosts…]", "bring the merge commit to all hosts, or again to those that it did not reach, or to those that are named"},
 	{"pause", "order no further host of the running rollout"},
 	{"resume", "go on with a paused rollout"},
 	{"abort", "end the rollout; hosts that work finish what they do"},

@@ -234,6 +234,9 @@ func rollout(b *strings.Builder, r *fleet.Rollout) {
 		fmt.Fprintf(b, ": %s", text(r.Reason))
 	}
 	b.WriteString("\n\n")
+	if r.Revert.Found != "" {
+		fmt.Fprintf(b, "%s\n\n", text(r.Revert.Found))
+	}
 	if len(r.Hosts) == 0 {
 		return
 	}

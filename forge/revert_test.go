@@ -126,3 +126,17 @@ func TestTheBodyOfARevertNamesTheHosts(t *testing.T) {
 		}
 	}
 }
+
+func TestTheCommentTellsOfTheRevert(t *testing.T) {
+	t.Parallel()
+	body := Comment(CommentView{
+		Update: fleet.Update{HeadSHA: strings.Repeat("a", 40), State: fleet.UpdateMerged},
+		Rollout: &fleet.Rollout{
+			Commit: strings.Repeat("c", 40), State: fleet.RolloutHalted, Headline: "Halted at 1/3 hosts, 1 failed.",
+			Revert: fleet.Revert{Number: 9, Found: "Pull request #9 takes ccccccc back."},
+		},
+	})
+	if !strings.Contains(body, text("Pull request #9 takes ccccccc back.")) {
+		t.Errorf("it does not:\n%s", body)
+	}
+}
