@@ -300,6 +300,14 @@ func (w *world) bestOf(name string) {
 	}
 }
 
+// failedLater reports whether a host was away while the others went back, and did not
+// get there on its return: the restore had succeeded by then.
+func (w *world) failedLater(name string) bool {
+	return w.restore != nil && w.restore.State == RolloutSucceeded && slices.ContainsFunc(w.restore.Hosts, func(p HostProgress) bool {
+		return p.Host == name && p.State != HostHealthy
+	})
+}
+
 func (w *world) checkEnd(t *rapid.T) {
 	if len(w.open) > 0 {
 		t.Fatalf("orders that never ended: %v", w.open)
@@ -319,7 +327,7 @@ func (w *world) checkEnd(t *rapid.T) {
 	}
 	for _, p := range w.main.Hosts {
 		m := w.machines[p.Host]
-		gone := !w.hosts[p.Host].RevokedAt.IsZero() || m.byHand || p.State == HostExcluded
+		gone := !w.hosts[p.Host].RevokedAt.IsZero() || m.byHand || p.State == HostExcluded || w.failedLater(p.Host)
 		switch {
 		case gone:
 		case w.main.State == RolloutRolledBack && (m.path != "old" || m.profile != "old"):
