@@ -123,6 +123,9 @@ func (a *Agent) workOff(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
+		if err := a.renewProgram(ctx); err != nil {
+			return err
+		}
 		wctx, w, ok, err := a.ledger.next(ctx)
 		if err != nil {
 			return err
@@ -147,6 +150,9 @@ func (a *Agent) workOff(ctx context.Context) error {
 func (a *Agent) sendHeartbeats(ctx context.Context) error {
 	for ctx.Err() == nil {
 		obs := a.see(ctx)
+		if a.successor() != "" {
+			wake(a.ledger.work)
+		}
 		rec := a.ledger.snapshot()
 		beat := agentbus.Heartbeat{V: agentbus.ProtocolVersion, At: a.cfg.Now().UnixMilli(), Gen: rec.Gen, Observed: obs}
 		w, busy := rec.current()

@@ -50,6 +50,9 @@ type Config struct {
 	// agent's control group. Where it is false, a session of its own must do.
 	Transient bool
 
+	// Program is the agent's own executable; default is the running one. Where the
+	// running system has another agent, this one restarts.
+	Program string
 	// Unit is the agent's own service, for a restart: a systemd unit or a launchd
 	// label. Default is the name that this project's modules give it.
 	Unit string
@@ -151,17 +154,18 @@ func (c *Config) fill() error {
 	if len(c.Git.Protocols) == 0 {
 		c.Git.Protocols = []string{"https", "ssh"}
 	}
-	if len(c.Supervisor) == 0 {
-		// By its own path: a link would name the new system's once that runs, and
-		// it takes the old one's to go back.
-		self, err := os.Executable()
-		if err == nil {
-			self, err = filepath.EvalSymlinks(self)
-		}
-		if err != nil {
+	if c.Program == "" {
+		if c.Program, err = os.Executable(); err != nil {
 			return fmt.Errorf("configure agent: %w", err)
 		}
-		c.Supervisor = []string{self, "supervise"}
+	}
+	// By its own path: a link would name the new system's once that runs, and the
+	// supervisor takes the old one's to go back.
+	if c.Program, err = filepath.EvalSymlinks(c.Program); err != nil {
+		return fmt.Errorf("configure agent: %w", err)
+	}
+	if len(c.Supervisor) == 0 {
+		c.Supervisor = []string{c.Program, "supervise"}
 	}
 	c.IdleBeat = or(c.IdleBeat, 15*time.Second)
 	c.BusyBeat = or(c.BusyBeat, 5*time.Second)

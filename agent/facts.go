@@ -38,6 +38,7 @@ type notes struct {
 	Change *agentbus.Change `json:"change,omitempty"`
 	// RebootInto is the closure whose activation wants a reboot first.
 	RebootInto string            `json:"reboot_into,omitempty"`
+	Renewal    renewal           `json:"renewal,omitzero"`
 	Errors     map[string]string `json:"errors,omitempty"`
 }
 
