@@ -56,7 +56,7 @@ func (m *machine) later(d time.Duration) {
 func (m *machine) calls() (calls []string) {
 	data, _ := os.ReadFile(m.path("calls"))
 	for line := range strings.Lines(strings.ReplaceAll(string(data), m.path("tools")+"/", "")) {
-		if strings.Contains(line, "--no-block") {
+		if strings.Contains(line, "--no-block") || !strings.HasPrefix(line, "systemctl") {
 			calls = append(calls, strings.TrimSpace(line))
 		}
 	}
@@ -190,4 +190,67 @@ func TestRestartGoesBeforeABuild(t *testing.T) {
 	if m.steps(deploy) != wholeWay || len(m.runs()) != 1 {
 		t.Errorf("the build that was put off took %q, activations %v", m.steps(deploy), m.runs())
 	}
+}
+
+// onMacOS makes the machine one with nix-darwin, whose programs are stand-ins.
+func (m *machine) onMacOS(program string) {
+	for _, tool := range []string{"launchctl", "shutdown"} {
+		standIn(m.t, m.path("tools", tool), m.path("calls"), "", "")
+	}
+	configure := m.configure
+	m.configure = func(c *Config) {
+		configure(c)
+		c.Platform, c.Program, c.Supervisor = Darwin, program, m.supervisor
+	}
+}
+
+const kickstartCommand = "launchctl kickstart -k system/org.nixfleet.agent"
+
+func TestErrandsOnMacOS(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	m.onMacOS("")
+	stop := m.start()
+	restart := m.send(agentbus.KindRestartAgent, "")
+	m.called(1, kickstartCommand)
+	stop()
+	stop = m.start()
+	m.await(restart, agentbus.StepHealthy)
+	reboot := m.send(agentbus.KindReboot, "")
+	m.called(2, "shutdown -r now")
+	stop()
+	m.reboots("")
+	m.start()
+	m.await(reboot, agentbus.StepHealthy)
+	if a := m.await(m.send(agentbus.KindTest, ""), agentbus.StepRefused); a.Error.Code != agentbus.RefusedUnsupported {
+		t.Errorf("a trial: %+v", a.Error)
+	}
+}
+
+// Whoever switched to it, the agent of a new system on macOS is soon at work.
+func TestAgentOnMacOSRestartsItself(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	systems := map[string]string{}
+	for _, name := range []string{"a", "b"} {
+		program := m.path("store", strings.Repeat(name, 32)+"-nixfleet-agent", "bin", "nixfleet-agent")
+		standIn(t, program, m.path("programs"), "", "")
+		systems[name] = m.path("system-" + name)
+		if err := os.MkdirAll(m.path("system-"+name, "sw", "bin"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(program, m.path("system-"+name, "sw", "bin", "nixfleet-agent")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.reboots(systems["a"])
+	m.onMacOS(m.path("system-a", "sw", "bin", "nixfleet-agent"))
+	m.supervisor = []string{"/bin/false"}
+	m.start()
+	m.await(m.send(agentbus.KindRefresh, ""), agentbus.StepHealthy)
+	if calls := m.calls(); len(calls) > 0 {
+		t.Errorf("restarted without a reason: %q", calls)
+	}
+	m.reboots(systems["b"]) // what it boots does not matter, only what runs
+	m.called(1, kickstartCommand)
 }

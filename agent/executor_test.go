@@ -133,16 +133,20 @@ func TestExecutorsOfEachPlatform(t *testing.T) {
 		name            string
 		e               executor
 		test, boot      bool
+		boots           bool
 		restart, reboot string
 	}{
-		{"nixos", NixOS.executor(), true, true, "systemctl --no-block restart nixfleet-agent.service", "systemctl --no-block reboot"},
-		{"darwin", Darwin.executor(), false, false, "launchctl kickstart -k system/org.nixfleet.agent", "/sbin/shutdown -r now"},
-		{"home on Linux", home{}, false, false, "systemctl --user --no-block restart nixfleet-agent.service", ""},
-		{"home on macOS", home{macOS: true}, false, false, "launchctl kickstart -k gui/UID/org.nixfleet.agent", ""},
+		{"nixos", NixOS.executor(), true, true, true, "systemctl --no-block restart nixfleet-agent.service", "systemctl --no-block reboot"},
+		{"darwin", Darwin.executor(), false, false, false, "launchctl kickstart -k system/org.nixfleet.agent", "/sbin/shutdown -r now"},
+		{"home on Linux", home{}, false, false, false, "systemctl --user --no-block restart nixfleet-agent.service", ""},
+		{"home on macOS", home{macOS: true}, false, false, false, "launchctl kickstart -k gui/UID/org.nixfleet.agent", ""},
 	} {
 		restart := strings.ReplaceAll(strings.Join(tt.e.restart(""), " "), "/"+strconv.Itoa(os.Getuid())+"/", "/UID/")
 		if restart != tt.restart || strings.Join(tt.e.reboot(), " ") != tt.reboot {
 			t.Errorf("%s: restart %q, reboot %q", tt.name, restart, tt.e.reboot())
+		}
+		if tt.e.boots() != tt.boots {
+			t.Errorf("%s knows what it booted: %v", tt.name, tt.e.boots())
 		}
 		if tt.e.knows(actTest) != tt.test || tt.e.knows(actBoot) != tt.boot || !tt.e.knows(actSwitch) {
 			t.Errorf("%s knows test %v, boot %v", tt.name, tt.e.knows(actTest), tt.e.knows(actBoot))
