@@ -2,6 +2,7 @@ package demo
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,47 @@ func TestAHostIsLedStepByStep(t *testing.T) {
 	done := r.orderIs(r.order(api.NewOrder{Kind: "deploy", Hosts: "all", Reason: "both at once"}), fleet.HostHealthy)
 	if f := r.facts(name); f.RunningCommit != newer || done.Commit != newer || len(done.Steps) < 4 || done.Received.IsZero() {
 		t.Errorf("after a deploy: %+v, the order: %+v", f, done)
+	}
+}
+
+// What was good before is one order away, also by its number.
+func TestAHostGoesBackAndTries(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, 1, time.Second)
+	r.start()
+	r.enrol()
+	name := r.world.machines[0].name
+	do := func(n api.NewOrder) fleet.HostFacts {
+		t.Helper()
+		n.Hosts = name
+		r.orderIs(r.order(n), fleet.HostHealthy)
+		return r.facts(name)
+	}
+	first := r.world.hub.Head(fleetRepo, "main")
+	do(api.NewOrder{Kind: "deploy"})
+	second := r.commit(map[string]string{"README.md": "A word more.\n"})
+	do(api.NewOrder{Kind: "deploy"})
+	if got := do(api.NewOrder{Kind: "rollback"}).RunningCommit; got != first {
+		t.Errorf("gone back, it runs %.7s, want %.7s", got, first)
+	}
+	list, err := r.client().Generations(t.Context(), name)
+	if err != nil || len(list) < 2 {
+		t.Fatalf("generations %+v, %v", list, err)
+	}
+	newest := list[slices.IndexFunc(list, func(g fleet.Generation) bool { return !g.Running })]
+	if newest.Commit != second || list[0].Commit != first {
+		t.Errorf("generations %+v", list)
+	}
+	if got := do(api.NewOrder{Kind: "rollback", Generation: newest.Number}); got.RunningPath != newest.Path || got.RunningCommit != second {
+		t.Errorf("gone to generation %d, it runs %+v", newest.Number, got)
+	}
+	third := r.commit(map[string]string{"README.md": "And one more.\n"})
+	do(api.NewOrder{Kind: "pull"})
+	if got := do(api.NewOrder{Kind: "boot"}); got.RunningCommit != second || got.ProfilePath == newest.Path {
+		t.Errorf("left to the next boot, it runs %+v", got)
+	}
+	if got := do(api.NewOrder{Kind: "test"}); got.RunningCommit != third {
+		t.Errorf("tried out, it runs %+v", got)
 	}
 }
 
