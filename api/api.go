@@ -25,6 +25,7 @@ var ErrInvalid = errors.New("invalid request")
 // Service is what the API needs of the product.
 type Service interface {
 	SetupService
+	KeyService
 	LogService
 	OrderService
 	HostService
@@ -72,6 +73,7 @@ type NewHost struct {
 func Mount(mux *http.ServeMux, version string, s Service) {
 	a := open(mux, version, s)
 	hosts(a, s)
+	keys(a, s)
 	host(a, s)
 	orders(a, s)
 	policies(a, s)

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -43,6 +44,32 @@ func (c *Client) NewHost(ctx context.Context, h NewHost) (Enrolment, error) {
 // RevokeHost takes a host's credential away and cuts its connection.
 func (c *Client) RevokeHost(ctx context.Context, name string) error {
 	return c.call(ctx, http.MethodDelete, "/api/v1/hosts/"+url.PathEscape(name), nil, nil)
+}
+
+// OrderKeys lists the keys that sign orders.
+func (c *Client) OrderKeys(ctx context.Context) ([]OrderKey, error) {
+	var out struct {
+		Keys []OrderKey `json:"keys"`
+	}
+	err := c.call(ctx, http.MethodGet, "/api/v1/keys", nil, &out)
+	return out.Keys, err
+}
+
+// AddOrderKey makes a key that can sign orders.
+func (c *Client) AddOrderKey(ctx context.Context) (OrderKey, error) {
+	var out OrderKey
+	err := c.call(ctx, http.MethodPost, "/api/v1/keys", nil, &out)
+	return out, err
+}
+
+// UseOrderKey has a key sign orders from now on.
+func (c *Client) UseOrderKey(ctx context.Context, id string, force bool) error {
+	return c.call(ctx, http.MethodPost, "/api/v1/keys/"+url.PathEscape(id)+"/use?force="+strconv.FormatBool(force), nil, nil)
+}
+
+// RetireOrderKey forgets a key.
+func (c *Client) RetireOrderKey(ctx context.Context, id string, force bool) error {
+	return c.call(ctx, http.MethodDelete, "/api/v1/keys/"+url.PathEscape(id)+"?force="+strconv.FormatBool(force), nil, nil)
 }
 
 // Repos lists the watched repositories.

@@ -32,8 +32,9 @@ type App struct {
 	bus      *agentbus.Control
 	forge    *forge.Forge
 	door     busDoor
-	failures *limits   // of enrolments, by address
-	askers   *limits   // for tokens, by host
+	failures *limits // of enrolments, by address
+	askers   *limits // for tokens, by host
+	summons  summons
 	hearing  time.Time // since when hosts can be heard
 	admin    []byte    // SHA-256 of the admin token, nil where none is set
 

@@ -151,6 +151,7 @@ func (a *App) readBeats(ctx context.Context) error {
 		if err := a.db.SaveBeats(ctx, beats); err != nil {
 			a.log.Warn().Err(err).Msg("heartbeats not kept")
 		}
+		a.summon(batch, now)
 		return nil
 	})
 }

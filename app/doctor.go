@@ -88,6 +88,30 @@ func (x *examination) bus(ctx context.Context) {
 		return
 	}
 	x.add("bus", fine, "NATS answers.", "")
+	x.busCertificate()
+}
+
+// certificateSoon is when the end of a certificate is worth a word. The server's own
+// is renewed before.
+const certificateSoon = 14 * 24 * time.Hour
+
+// busCertificate looks at what the embedded NATS presents to hosts.
+func (x *examination) busCertificate() {
+	const check = "bus certificate"
+	if x.a.door.expires == nil {
+		return
+	}
+	ends := x.a.door.expires()
+	left := ends.Sub(x.a.cfg.Now())
+	found := fmt.Sprintf("It is valid until %s.", ends.UTC().Format("2 January 2006 15:04 UTC"))
+	switch {
+	case left <= 0:
+		x.add(check, wrong, "It ended on "+ends.UTC().Format("2 January 2006 15:04 UTC")+"; hosts use only the way through the server.", "Renew the certificate that NIXFLEET_NATS_TLS_CERT_FILE names.")
+	case left < certificateSoon:
+		x.add(check, remark, found, "Renew the certificate that NIXFLEET_NATS_TLS_CERT_FILE names; it is read again by itself.")
+	default:
+		x.add(check, fine, found, "")
+	}
 }
 
 // credentials reports whether there is an App to ask GitHub about.

@@ -79,7 +79,7 @@ func hostFacts(o agentbus.Observation, at time.Time) fleet.HostFacts {
 		RunningCommit: o.RunningCommit, RunningPath: o.RunningPath, BootedPath: o.BootedPath, ProfilePath: o.ProfilePath,
 		ExpectedPath: o.ExpectedPath, ExpectedCommit: o.ExpectedCommit, RebootNeeded: o.RebootNeeded,
 		FailedUnits: o.FailedUnits, Load1: o.Load1, MemoryUsed: o.MemoryUsed, MemoryTotal: o.MemoryTotal,
-		StoreFree: o.StoreFree, StoreTotal: o.StoreTotal, Errors: o.Errors,
+		StoreFree: o.StoreFree, StoreTotal: o.StoreTotal, Errors: o.Errors, OrderKeys: o.OrderKeys,
 	}
 	if o.Lock != nil {
 		f.Lock = &fleet.LockFacts{SHA256: o.Lock.SHA256}
@@ -97,6 +97,9 @@ func hostFacts(o agentbus.Observation, at time.Time) fleet.HostFacts {
 // beatFacts adds to the observation what the host is busy with.
 func beatFacts(b agentbus.Heartbeat, at time.Time) fleet.HostFacts {
 	f := hostFacts(b.Observed, at)
+	if f.ClockOff = at.Sub(time.UnixMilli(b.At)); b.At == 0 || f.ClockOff.Abs() < time.Minute {
+		f.ClockOff = 0 // as good as right, and no reason to write another value each time
+	}
 	f.Order, f.Step = b.Order, string(b.Step)
 	f.Working = b.Step != "" && !b.Step.Final()
 	return f

@@ -26,6 +26,14 @@ func (d *DB) History(ctx context.Context, limit int) ([]Event, error) {
 	return events, nil
 }
 
+// Remember adds a line of history that goes with no change in the database.
+func (d *DB) Remember(ctx context.Context, e Event) error {
+	if err := remember(ctx, d.pool, e); err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	return nil
+}
+
 // remember adds to the history.
 func remember(ctx context.Context, q querier, events ...Event) error {
 	if len(events) == 0 {

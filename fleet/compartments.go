@@ -141,6 +141,10 @@ func buildFailure(f HostFacts) (step, message string) {
 	return "", ""
 }
 
+// clockSlack is how far a host's clock may be from the server's before it refuses
+// orders as not yet issued, or as expired.
+const clockSlack = 2 * time.Minute
+
 // runningLines say what runs and what the checkout is: two facts, never mixed. After a
 // rollback they differ, and it is the running one that counts.
 func runningLines(f HostFacts) []string {
@@ -154,6 +158,13 @@ func runningLines(f HostFacts) []string {
 			line += pathIn(f.ExpectedPath)
 		}
 		lines = append(lines, line)
+	}
+	if f.ClockOff.Abs() > clockSlack {
+		where := "behind"
+		if f.ClockOff < 0 {
+			where = "ahead of"
+		}
+		lines = append(lines, fmt.Sprintf("The host's clock is %s %s the server's: it refuses orders until that is set right.", f.ClockOff.Abs().Round(time.Second), where))
 	}
 	if len(f.FailedUnits) > 0 {
 		lines = append(lines, "Failed units: "+list(slices.Clone(f.FailedUnits)))

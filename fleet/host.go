@@ -64,8 +64,10 @@ type HostFacts struct {
 	MemoryTotal    uint64            `json:"memory_total,omitempty"`
 	StoreFree      uint64            `json:"store_free,omitempty"`
 	StoreTotal     uint64            `json:"store_total,omitempty"`
-	Errors         map[string]string `json:"errors,omitempty"` // last failure by step: fetch, evaluate, build, switch
-	Order          string            `json:"order,omitempty"`  // what it works on, or worked on last
+	Errors         map[string]string `json:"errors,omitempty"`     // last failure by step: fetch, evaluate, build, switch
+	OrderKeys      []string          `json:"order_keys,omitempty"` // ids of the keys whose orders it obeys
+	ClockOff       time.Duration     `json:"clock_off,omitempty"`  // how far the server's clock is ahead of the host's
+	Order          string            `json:"order,omitempty"`      // what it works on, or worked on last
 	Step           string            `json:"step,omitempty"`
 	Working        bool              `json:"working,omitempty"` // an order is under way
 	StepSince      time.Time         `json:"step_since,omitzero"`

@@ -36,6 +36,7 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
 	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
 	Logs    logsCmd    `cmd:"" help:"What an order printed on a host, and what it changes."`
+	Keys    keysCmd    `cmd:"" help:"The keys that sign the orders of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
 	Host    hostCmd    `cmd:"" help:"One host: all that is known of it, and how it is treated."`
 	Order   orderCmd   `cmd:"" help:"Give hosts an order: pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh."`
