@@ -165,7 +165,10 @@ func TestOutputArrivesWholeWhateverIsLost(t *testing.T) {
 			if faulty {
 				taken = rapid.IntRange(0, len(chunks)).Draw(t, "acknowledged")
 			}
-			log.took(chunks[:taken], now)
+			late := faulty && rapid.Bool().Draw(t, "the bus answers after the server")
+			if !late {
+				log.took(chunks[:taken], now)
+			}
 			for _, c := range chunks {
 				if faulty && rapid.IntRange(0, 3).Draw(t, "lost") == 0 {
 					continue
@@ -174,6 +177,9 @@ func TestOutputArrivesWholeWhateverIsLost(t *testing.T) {
 				if say != nil && (!faulty || rapid.Bool().Draw(t, "heard")) {
 					book.confirm("o1", *say)
 				}
+			}
+			if late {
+				log.took(chunks[:taken], now)
 			}
 		}
 		t.Repeat(map[string]func(*rapid.T){

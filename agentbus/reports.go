@@ -110,6 +110,8 @@ func parseLogChunk(data []byte) (LogChunk, error) {
 	switch {
 	case l.V != ProtocolVersion || l.Offset < 0 || l.Offset > maxLogOffset || l.At < 0 || l.At > maxMilli || len(l.Text) > maxLogText:
 		return l, errors.New("log chunk is out of bounds")
+	case !orderName.MatchString(l.Order):
+		return l, errors.New("log chunk names no order")
 	case l.Step != "" && !l.Step.known():
 		return l, fmt.Errorf("log chunk has the unknown step %q", l.Step)
 	}

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agent"
@@ -163,4 +165,28 @@ func TestOutputIsKeptAsLongAsThePolicySays(t *testing.T) {
 	if n := left(25 * time.Hour); n != 0 {
 		t.Errorf("after 25 hours %d pieces, want none", n)
 	}
+}
+
+func TestWhoFollowsIsWokenAndNotTooOften(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var b bell
+		began := time.Now()
+		time.AfterFunc(time.Second, b.ring) // of the bubble
+		quiet, err := silence(t.Context(), b.next(), followSign)
+		if took := time.Since(began); quiet || err != nil || took != time.Second+followEvery {
+			t.Errorf("woken: quiet %v, %v, after %s", quiet, err, took)
+		}
+		b.ring() // nobody waits
+		began = time.Now()
+		quiet, err = silence(t.Context(), b.next(), followSign)
+		if took := time.Since(began); !quiet || err != nil || took != followSign {
+			t.Errorf("not woken: quiet %v, %v, after %s", quiet, err, took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, err := silence(ctx, b.next(), followSign); !errors.Is(err, context.Canceled) {
+			t.Errorf("gone: %v", err)
+		}
+	})
 }
