@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/api"
@@ -93,6 +94,34 @@ func TestARollbackIsTakenUpWhereItWas(t *testing.T) {
 	if states := hostStates(h.latest()); states != "web1 ordered" {
 		t.Errorf("those go back who are not: %s", states)
 	}
+}
+
+// The server dies between the two transactions: it is stored that the rollout turns
+// back, but not what leads back.
+func TestACrashBeforeTheWayBackIsFoundByTheNextLook(t *testing.T) {
+	t.Parallel()
+	h := newHands(t, strings.Replace(backWaves, "soak: 0s", "soak: 1h", 1))
+	h.pushLock()
+	h.does("web1", agentbus.StepSwitching, agentbus.StepHealthy)
+	h.clock.forward(2 * time.Hour)
+	h.work()
+	o := h.order("web2")
+	_, err := h.db.RecordAnswers(t.Context(), []db.AnswerRow{
+		{Host: "web2", Order: o.ID, Gen: o.Gen, Seq: 1, Step: "failed", Failure: &fleet.HostError{Step: "building", Message: "no space left"}},
+	}, h.clock.now())
+	must(t, err)
+	claims, err := h.db.ClaimRollouts(t.Context(), h.clock.now(), lease, 8)
+	must(t, err)
+	l, err := h.look(claims[0], h.clock.now())
+	must(t, err)
+	if len(claims) != 1 || l.move.State != fleet.RolloutRollingBack || !l.restores {
+		t.Fatalf("%d claims; the look came to %+v", len(claims), l.move)
+	}
+	must(t, h.db.SaveRollout(t.Context(), claims[0], l.move, l.plan, l.orders, h.clock.now()))
+	h.want("after the crash", "deploy rolling_back")
+	h.clock.forward(restoreAgain)
+	h.work()
+	h.want("when the server is back", "deploy rolling_back, restore running")
 }
 
 func TestAFailureOpensARevert(t *testing.T) {

@@ -35,36 +35,59 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 		why := fmt.Sprintf("%.7s is in quarantine: %s", c.Rollout.Commit, c.Quarantine)
 		return taken(a.db.EndRollout(ctx, c, fleet.RolloutAborted, why, now))
 	}
-	facts := fleet.RolloutFacts{
-		Rollout: c.Rollout, Hosts: c.Hosts, Newer: c.Newer, NewerHosts: c.NewerHosts, Busy: c.OtherRunning,
-		Quarantined: c.Quarantine != "" && !c.ByPerson, Restoring: c.Restoring, Hearing: a.hearing,
+	l, err := a.look(c, now)
+	if err != nil {
+		// The policy was valid when it was read, so this names hosts that are gone.
+		return taken(a.db.EndRollout(ctx, c, fleet.RolloutFailed, fmt.Sprintf("no plan could be made: %v", err), now))
 	}
-	var plan *fleet.Plan
-	if c.Rollout.State == fleet.RolloutPlanned {
-		p, progress, err := planFor(c)
-		if err != nil {
-			// The policy was valid when it was read, so this names hosts that are gone.
-			return taken(a.db.EndRollout(ctx, c, fleet.RolloutFailed, fmt.Sprintf("no plan could be made: %v", err), now))
-		}
-		plan = &p
-		facts.Rollout.Plan, facts.Rollout.Hosts = p, progress
-	}
-	move := fleet.Advance(facts, now)
-	orders := a.ordersOf(facts.Rollout, move, now)
-	err := a.db.SaveRollout(ctx, c, move, plan, orders, now)
+	err = a.db.SaveRollout(ctx, c, l.move, l.plan, l.orders, now)
 	if errors.Is(err, db.ErrConflict) {
 		return nil // someone else moved it; they also made it due again
 	}
 	if err != nil {
 		return fmt.Errorf("save rollout %s: %w", c.Rollout.ID, err)
 	}
-	if move.State != c.Rollout.State || len(orders) > 0 {
-		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(move.State)).Int("ordered", len(orders)).Msg(move.Headline)
+	if l.move.State != c.Rollout.State || len(l.orders) > 0 {
+		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(l.move.State)).Int("ordered", len(l.orders)).Msg(l.move.Headline)
 	}
-	if move.Restore && c.Restoring == nil {
-		return a.restore(ctx, facts.Rollout)
+	if l.restores {
+		return a.restore(ctx, c.Rollout)
 	}
 	return nil
+}
+
+// look is what one look at a rollout came to.
+type look struct {
+	move     fleet.Move
+	plan     *fleet.Plan // where it was frozen just now
+	orders   []fleet.Order
+	restores bool // the rollout that leads back is to be started once the move is stored
+}
+
+// restoreAgain is how soon a rollout that turns back is looked at again, should nobody
+// have come to start the one that leads back.
+const restoreAgain = 10 * time.Second
+
+func (a *App) look(c db.RolloutClaim, now time.Time) (look, error) {
+	facts := fleet.RolloutFacts{
+		Rollout: c.Rollout, Hosts: c.Hosts, Newer: c.Newer, NewerHosts: c.NewerHosts, Busy: c.OtherRunning,
+		Quarantined: c.Quarantine != "" && !c.ByPerson, Restoring: c.Restoring, Hearing: a.hearing,
+	}
+	var l look
+	if c.Rollout.State == fleet.RolloutPlanned {
+		p, progress, err := planFor(c)
+		if err != nil {
+			return l, err
+		}
+		l.plan = &p
+		facts.Rollout.Plan, facts.Rollout.Hosts = p, progress
+	}
+	l.move = fleet.Advance(facts, now)
+	l.orders = a.ordersOf(facts.Rollout, l.move, now)
+	if l.restores = l.move.Restore && c.Restoring == nil; l.restores {
+		l.move.Again = now.Add(restoreAgain)
+	}
+	return l, nil
 }
 
 // keptBack reports whether a rollout has to wait for its commit's quarantine to be
@@ -138,7 +161,7 @@ func wireCommit(commit string) string {
 }
 
 // restore starts the rollout that leads the hosts of r back. A crash before it leaves r
-// rolling back without one, which the next look finds.
+// rolling back without one, which the next look finds, see restoreAgain.
 func (a *App) restore(ctx context.Context, r fleet.Rollout) error {
 	now := a.cfg.Now()
 	id, err := a.db.StartRestore(ctx, r.ID, db.NewRollout{ID: newID(now), Actor: cmp.Or(r.Actor, "policy")}, now)

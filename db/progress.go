@@ -59,7 +59,7 @@ func progressArgs(rollout string, hosts []fleet.HostProgress) args {
 	for i, h := range hosts {
 		host[i], state[i], order[i], failure[i], wave[i] = h.Host, string(h.State), h.Order, h.Failure, h.Wave
 		since[i], started[i], ended[i] = h.Since, h.StartedAt, h.EndedAt
-		before[i], target[i], switched[i], note[i] = encoded(h.Before), encoded(h.Target), h.Switched, cleanText(h.Note)
+		before[i], target[i], switched[i], note[i] = encoded(h.Before), encoded(h.Target), h.Switched, h.Note
 	}
 	return args{
 		"rollout": rollout, "host": host, "state": state, "order": order, "failure": failures(failure), "wave": wave,

@@ -58,7 +58,7 @@ func (d *DB) LiftQuarantine(ctx context.Context, repoID int64, commit, actor, re
 				where repo_id = @repo and commit_sha = @commit and lifted_at is null returning 1
 			)
 			select exists (select from lifted)`,
-			args{"repo": repoID, "commit": commit, "actor": cleanText(actor), "now": now})
+			args{"repo": repoID, "commit": commit, "actor": actor, "now": now})
 		if err != nil {
 			return err
 		}
@@ -110,7 +110,7 @@ func quarantine(ctx context.Context, tx pgx.Tx, r fleet.Rollout, reason string, 
 			returning 1
 		)
 		select exists (select from stored)`,
-		args{"repo": r.RepoID, "commit": r.Commit, "rollout": r.ID, "reason": cleanText(reason), "now": now})
+		args{"repo": r.RepoID, "commit": r.Commit, "rollout": r.ID, "reason": reason, "now": now})
 	if err != nil || !fresh {
 		return err
 	}

@@ -99,7 +99,7 @@ func insertRollout(ctx context.Context, tx pgx.Tx, n NewRollout, restores string
 		args{
 			"id": n.ID, "kind": n.Kind, "restores": restores, "repo": n.RepoID, "update": n.UpdateID, "commit": n.Commit,
 			"deploy": n.Deploy, "only": n.Only, "person": n.ByPerson, "force": n.Force, "request": n.Request,
-			"reason": cleanText(n.Reason), "actor": cleanText(n.Actor), "now": now,
+			"reason": n.Reason, "actor": n.Actor, "now": now,
 		})
 	if err != nil {
 		return "", fmt.Errorf("start rollout of %s: %w", short(n.Commit), err)
