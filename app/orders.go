@@ -180,27 +180,13 @@ func ownPolicy(p *fleet.Policy) *fleet.DeployPolicy {
 // cancelOrders cancels one order, or all that hosts have. What a host has not taken
 // up ends at once; what it works on ends when the host has stopped.
 func (a *App) cancelOrders(ctx context.Context, r fleet.OrderRequest, hosts []fleet.Host) (orders []fleet.Order, nothing []Placed, err error) {
-	names := []string{}
-	if r.Order != "" {
-		o, err := a.db.Order(ctx, r.Order)
-		if err != nil {
-			return nil, nil, err
-		}
-		if o.Kind == fleet.OrderCancel || o.Kind == fleet.OrderNoop {
-			return nil, nil, &fleet.FieldError{Field: "order", Text: "a " + o.Kind + " can't be cancelled"}
-		}
-		if !o.EndedAt.IsZero() {
-			return nil, nil, &fleet.FieldError{Field: "order", Text: fmt.Sprintf("it has ended as %s", o.State)}
-		}
-		names = append(names, o.Host)
-	} else {
-		picked, err := r.Pick(hosts)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, h := range picked {
-			names = append(names, h.Name)
-		}
+	picked, err := a.cancelAt(ctx, r, hosts)
+	if err != nil {
+		return nil, nil, err
+	}
+	names := make([]string, len(picked))
+	for i, h := range picked {
+		names[i] = h.Name
 	}
 	open, err := a.db.OpenOrders(ctx, names)
 	if err != nil {
@@ -210,35 +196,46 @@ func (a *App) cancelOrders(ctx context.Context, r fleet.OrderRequest, hosts []fl
 	for _, o := range open {
 		asked[o.Detail.Cancels] = true
 	}
-	busy := map[string]bool{}
+	busy, coming := map[string]bool{}, map[string]bool{}
 	for _, o := range open {
-		if r.Order != "" && o.ID != r.Order || o.Kind == fleet.OrderCancel || o.Kind == fleet.OrderNoop {
-			continue
+		switch {
+		case r.Order != "" && o.ID != r.Order || o.Kind == fleet.OrderCancel || o.Kind == fleet.OrderNoop:
+		case asked[o.ID]:
+			coming[o.Host] = true
+		default:
+			busy[o.Host] = true
+			c := a.newOrder(o.Host, agentbus.KindCancel, fleet.Rollout{RepoID: o.RepoID}, a.cfg.Now())
+			c.Detail.Cancels = o.ID
+			orders = append(orders, c)
 		}
-		busy[o.Host] = true
-		if asked[o.ID] {
-			nothing = append(nothing, Placed{Host: hostNamed(hosts, o.Host), Found: "Its cancel is on the way already."})
-			continue
-		}
-		c := a.newOrder(o.Host, agentbus.KindCancel, fleet.Rollout{RepoID: o.RepoID}, a.cfg.Now())
-		c.Detail.Cancels = o.ID
-		orders = append(orders, c)
 	}
-	for _, n := range names {
-		if !busy[n] {
-			nothing = append(nothing, Placed{Host: hostNamed(hosts, n), Found: "It has no order that could be cancelled."})
+	for _, h := range picked {
+		switch {
+		case busy[h.Name]:
+		case coming[h.Name]:
+			nothing = append(nothing, Placed{Host: h, Found: "Its cancel is on the way already."})
+		default:
+			nothing = append(nothing, Placed{Host: h, Found: "It has no order that could be cancelled."})
 		}
 	}
 	return orders, nothing, nil
 }
 
-func hostNamed(hosts []fleet.Host, name string) fleet.Host {
-	for _, h := range hosts {
-		if h.Name == name {
-			return h
-		}
+// cancelAt are the hosts whose orders a request cancels.
+func (a *App) cancelAt(ctx context.Context, r fleet.OrderRequest, hosts []fleet.Host) ([]fleet.Host, error) {
+	if r.Order == "" {
+		return r.Pick(hosts)
 	}
-	return fleet.Host{Name: name}
+	o, err := a.db.Order(ctx, r.Order)
+	switch {
+	case err != nil:
+		return nil, err
+	case o.Kind == fleet.OrderCancel || o.Kind == fleet.OrderNoop:
+		return nil, &fleet.FieldError{Field: "order", Text: "a " + o.Kind + " can't be cancelled"}
+	case !o.EndedAt.IsZero():
+		return nil, &fleet.FieldError{Field: "order", Text: fmt.Sprintf("it has ended as %s", o.State)}
+	}
+	return slices.DeleteFunc(slices.Clone(hosts), func(h fleet.Host) bool { return h.Name != o.Host }), nil
 }
 
 // placed says for each order what happens now.
