@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,7 @@ type rig struct {
 	policy agentbus.OrderPolicy
 
 	supervisor []string      // nil for this binary
+	enter      []string      // command that runs what follows where the host is; nil for here
 	deaf       bool          // the bus takes no output from agents started now
 	configure  func(*Config) // of the agents that are started from now on; may be nil
 
@@ -46,7 +48,10 @@ func newRig(t *testing.T) *rig {
 	if nixEnv == nil {
 		t.Skip("nix and git are not installed")
 	}
-	bus := bustest.Start(t)
+	return newRigOn(t, bustest.Start(t))
+}
+
+func newRigOn(t *testing.T, bus *bustest.Bus) *rig {
 	r := &rig{t: t, bus: bus, dir: t.TempDir(), repo: t.TempDir(), host: bus.Host(t, "web1"), confirm: true, logs: map[string][]byte{}}
 	r.fresh = func(ctx context.Context) error { return agentbus.FreshRoundTrip(ctx, r.host) }
 	r.policy = agentbus.OrderPolicy{SwitchTimeout: 300, VerifyTimeout: 300, Settle: 1}
@@ -100,6 +105,7 @@ func (r *rig) git(args ...string) string {
 type system struct {
 	version string
 	exit    int    // of the activation
+	also    string // command that the activation runs first
 	hold    string // file; the build waits while it is there
 	fails   bool   // the build fails
 	broken  bool   // the flake does not evaluate
@@ -125,6 +131,7 @@ const flakeText = `{
       #!/bin/sh
       echo activating %[1]s
       echo $out >> "\$NIXFLEET_CURRENT_SYSTEM.runs"
+      %[7]s
       while [ -e "\$NIXFLEET_CURRENT_SYSTEM.hold" ]; do sleep 0.1; done
       [ %[4]d != 100 ] && [ "\$1" != boot ] && ln -sfn $out "\$NIXFLEET_CURRENT_SYSTEM"
       exit %[4]d
@@ -139,7 +146,7 @@ const flakeText = `{
 // commit puts s on the main branch.
 func (r *rig) commit(s system) string {
 	r.t.Helper()
-	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit, s.kernel, s.agent)
+	text := fmt.Sprintf(flakeText, s.version, s.hold, map[bool]string{true: "echo no such luck >&2; exit 3"}[s.fails], s.exit, s.kernel, s.agent, s.also)
 	text = strings.Replace(text, `builtins.currentSystem or "x86_64-linux"`, `"`+nixSystem()+`"`, 1)
 	if s.broken {
 		text = "{ inputs.nixpkgs.url = \"github:a/b\"; outputs = { ... }: { }; }\n"
@@ -161,10 +168,14 @@ func (r *rig) path(elem ...string) string { return filepath.Join(append([]string
 // hostConfig is that of a host whose every place is below dir.
 func hostConfig(dir string) Config {
 	at := func(elem ...string) string { return filepath.Join(append([]string{dir}, elem...)...) }
+	tools := at("tools")
+	if _, err := os.Stat(tools); err != nil {
+		tools = ""
+	}
 	return Config{
-		StateDir: at("state"),
-		Paths:    Paths{Profile: at("profiles", "system"), Current: at("current"), Booted: at("booted"), Store: dir},
-		Nix:      Nix{Env: nixEnv}, Git: Git{Protocols: []string{"file"}},
+		StateDir: at("state"), Tools: tools,
+		Paths: Paths{Profile: at("profiles", "system"), Current: at("current"), Booted: at("booted"), Store: dir},
+		Nix:   Nix{Env: nixEnv}, Git: Git{Protocols: []string{"file"}},
 		IdleBeat: 200 * time.Millisecond, BusyBeat: 50 * time.Millisecond,
 	}
 }
@@ -248,7 +259,8 @@ func (r *rig) spawn() (kill func()) {
 	if err := errors.Join(writeJSON(r.path("state", identityFile), id), writeFile(r.path("state", seedFile), r.host.Seed, 0o600)); err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command(os.Args[0], "agent", r.dir)
+	argv := append(slices.Clone(r.enter), os.Args[0], "agent", r.dir)
+	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Env = environ(nixEnv...)
 	cmd.Stderr = os.Stderr
 	if err := cmd.Start(); err != nil {
