@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -165,6 +166,29 @@ func TestResumeLeavesTheRestAlone(t *testing.T) {
 	p.check(p.run(), resultKept, "", "NEW", "NEW")
 	p.resume()
 	p.check(p.outcome(), resultKept, "", "NEW", "NEW")
+}
+
+// A switch that never came to its end is closed when the next one begins: should
+// its supervisor begin again, it would undo that one. While it is at work there is
+// no next one.
+func TestNextSwitchClosesTheOneBefore(t *testing.T) {
+	t.Parallel()
+	p := newBare(t)
+	d := p.begin()
+	_, kill := p.supervise()
+	p.await("the word is awaited", func() bool { return d.has(waitingFile) })
+	next := &task{Agent: &Agent{cfg: Config{StateDir: p.state(), Now: time.Now}}}
+	next.order.ID = "order-2"
+	var busy *stepError
+	if err := next.closeOthers("order-2"); !errors.As(err, &busy) || busy.code != "switch_under_way" {
+		t.Fatalf("a second switch at the same time: %v", err)
+	}
+	kill()
+	if err := next.closeOthers("order-2"); err != nil {
+		t.Fatal(err)
+	}
+	p.resume()
+	p.check(p.outcome(), resultStuck, "abandoned", "NEW", "NEW")
 }
 
 // restart ends everything of a switch as a restart of the machine does.

@@ -12,7 +12,13 @@
 //     so the next process takes up the same order; a switch is found by its order
 //     id and never begun twice.
 //   - The network is gone after a switch. The supervisor waits for the agent's
-//     word and goes back to the recorded path without it.
+//     word and goes back to the recorded path without it. A server that is down is
+//     told from that by anchors that answered before.
+//   - The supervisor is killed, or the machine restarts in the middle of a switch.
+//     The next supervisor stops what is left of the first one's activation and
+//     goes back; at boot [Resume] is that supervisor, with or without an agent.
+//   - The disk is full. Room for the record of a switch is taken up before it
+//     begins.
 //   - An answer is lost. It is repeated until the server confirms it.
 //   - Output is lost. Its file is the queue that it is sent from, and the server
 //     says what it lacks.

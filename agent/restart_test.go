@@ -58,6 +58,22 @@ func TestAgentKilledAtEveryStep(t *testing.T) {
 	}
 }
 
+// The agent is killed between its word that all is well and its answer. The word
+// holds.
+func TestAgentKilledAfterItsWord(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	kill := r.spawn()
+	o := r.send(agentbus.KindDeploy, r.commit(system{version: "v1 said"}))
+	d := jobDir(r.path("state", "switch", o.ID))
+	eventually(t, "the verdict", func() bool { return d.has(verdictFile) })
+	kill()
+	r.spawn()
+	if r.await(o, agentbus.StepHealthy); r.steps(o) != wholeWay || len(r.runs()) != 1 {
+		t.Errorf("steps %q, activations %v", r.steps(o), r.runs())
+	}
+}
+
 func nextStep(s agentbus.Step) agentbus.Step {
 	all := strings.Fields(wholeWay)
 	for i, name := range all[:len(all)-1] {
