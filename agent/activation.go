@@ -66,9 +66,9 @@ func (s supervisor) perform(ctx context.Context, path string) activated {
 // describeExit says what is wrong with an activation that ended with code; ""
 // means that it is to be looked at how the host does.
 func (j job) describeExit(code int, err error) string {
-	nixos := j.Platform.executor().boots()
+	_, known := j.Platform.executor().(nixos) // others mean nothing by their statuses
 	switch {
-	case err == nil, nixos && (code == exitNeedsReboot || code == exitUnitsFailed):
+	case err == nil, known && (code == exitNeedsReboot || code == exitUnitsFailed):
 		return ""
 	case code == -1:
 		return "the activation did not end by itself: " + err.Error()

@@ -51,7 +51,7 @@ type gated struct {
 
 // startGated starts a child that writes to out.
 func startGated(out *os.File) (*gated, error) {
-	self, err := os.Executable()
+	self, err := program()
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,7 @@ func startGated(out *os.File) (*gated, error) {
 	}
 	defer read.Close()
 	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
 	cmd.Env = append(os.Environ(), gateEnv+"=1")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", out, out
 	cmd.ExtraFiles = []*os.File{read}
@@ -70,6 +71,15 @@ func startGated(out *os.File) (*gated, error) {
 		return nil, err
 	}
 	return &gated{cmd: cmd, pipe: write}, nil
+}
+
+// program is what this process runs, even if its file is gone by now.
+func program() (string, error) {
+	const running = "/proc/self/exe"
+	if _, err := os.Lstat(running); err == nil {
+		return running, nil
+	}
+	return os.Executable()
 }
 
 // open lets the child become argv.

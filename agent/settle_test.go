@@ -34,7 +34,7 @@ func TestWhatFailsAfterTheSwitchCounts(t *testing.T) {
 	}{
 		{name: "a unit fails late", units: "echo old.service; [ -e v2.seen ] && echo late.service", step: agentbus.StepReverted, code: findUnitsFailed, says: "late.service"},
 		{name: "a health check fails late", units: "echo old.service", health: "[ ! -e v2.seen ]", step: agentbus.StepReverted, code: findUnhealthy, says: "health check"},
-		{name: "status 4, and the units had failed before", units: "echo old.service", exit: 4, step: agentbus.StepHealthy, says: "had failed before"},
+		{name: "status 4, and the units had failed before", units: "echo old.service", exit: 4, step: agentbus.StepHealthy, says: "none has failed that had not"},
 		{name: "status 4, and a unit fails that had not", units: "echo old.service; [ $(cat current/nixos-version) = v2 ] && echo new.service", exit: 4, step: agentbus.StepReverted, code: findUnitsFailed, says: "new.service"},
 		{name: "systemd can't be asked for a while", units: "[ -e v2.seen ] || [ $(cat current/nixos-version) = v1 ] || exit 1", step: agentbus.StepHealthy},
 		{name: "systemd can't be asked", units: "[ $(cat current/nixos-version) = v1 ] || exit 1", step: agentbus.StepReverted, code: findUnitsUnknown, says: "not known which"},

@@ -229,7 +229,7 @@ func (t *task) concludeSwitch(ctx context.Context) (string, error) {
 	note := v.Note
 	switch act.ExitCode {
 	case exitUnitsFailed:
-		note = join(note, "some units did not start, which had failed before the switch, too")
+		note = join(note, "some units did not start at once, but none has failed that had not before the switch")
 	case exitNeedsReboot:
 		note = join(note, "a reboot is needed before the new system runs")
 	}
