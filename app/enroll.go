@@ -114,11 +114,6 @@ func (a *App) cutOff(ctx context.Context) error {
 // enroll answers a host that presents its one-time token and its own new key, or
 // renews the credential of one that is enrolled.
 func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
-	from := address(r)
-	if wait := a.failures.wait(from); wait > 0 {
-		slowDown(w, wait, "Too many requests from this address were refused. Wait, and look at what the last answer said.")
-		return
-	}
 	var req agentbus.EnrollRequest
 	body := http.MaxBytesReader(w, r.Body, maxEnrolBody)
 	if err := json.NewDecoder(body).Decode(&req); err != nil {
@@ -130,9 +125,18 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusForbidden, "The request is not signed by the key that it carries, or the clocks differ: "+err.Error())
 		return
 	}
+	// Only tokens can be guessed. Hosts that renew are known by their key, and may
+	// share an address with who guesses.
+	from, guess := address(r), req.Token != ""
+	if wait := a.failures.wait(from); guess && wait > 0 {
+		slowDown(w, wait, "Too many tokens from this address were refused. Wait, and look at what the last answer said.")
+		return
+	}
 	host, err := a.admit(r.Context(), req, now)
 	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
-		a.failures.count(from)
+		if guess {
+			a.failures.count(from)
+		}
 		problem(w, http.StatusForbidden, notAdmitted(req, err))
 		return
 	}

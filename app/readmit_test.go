@@ -96,11 +96,16 @@ func TestWhoGuessesTokensHasToWait(t *testing.T) {
 	r := newFleet(t)
 	seed, _ := bustest.HostKey(t)
 	token := r.token(t, "web1")
+	other, _ := bustest.HostKey(t)
+	r.ask(t, other, "web2", r.token(t, "web2"))
 	for range failuresAtOnce {
 		r.ask(t, seed, "web1", "a guess").refused(t, http.StatusForbidden)
 	}
 	for range 2 { // waiting in line does not make the line longer
 		r.ask(t, seed, "web1", token).refused(t, http.StatusTooManyRequests, "Wait")
+	}
+	if a := r.ask(t, other, "web2", ""); a.Code != http.StatusOK {
+		t.Errorf("a host that renews from the same address: %+v", a)
 	}
 	r.clock.forward(failureEvery)
 	if a := r.ask(t, seed, "web1", token); a.Code != http.StatusOK {
