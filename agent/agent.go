@@ -79,7 +79,7 @@ func (a *Agent) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.ledger = newLedger(j, func(o agentbus.Order) *agentbus.StepError { return checkOrder(o, a.cfg.Platform) }, a.stamp, a.lastSeen)
+	a.ledger = newLedger(j, a.cfg.checkOrder, a.stamp, a.lastSeen)
 	if a.notes, err = openNotebook(statePath(a.cfg.StateDir, "facts.json")); err != nil {
 		// What it held can be learned again.
 		a.cfg.Log("facts are unreadable and forgotten: " + err.Error())
@@ -123,9 +123,7 @@ func (a *Agent) workOff(ctx context.Context) error {
 		return err
 	}
 	for ctx.Err() == nil {
-		if err := a.renewProgram(ctx); err != nil {
-			return err
-		}
+		a.renewProgram(ctx)
 		wctx, w, ok, err := a.ledger.next(ctx)
 		if err != nil {
 			return err

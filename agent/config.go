@@ -190,6 +190,13 @@ const (
 	currentSystem = "/run/current-system"
 )
 
+// guest reports whether the agent's system is not the one of the machine that it
+// runs on: a restart of the machine, or of the service that is called like the
+// agent's, would meet others.
+func (c *Config) guest() bool {
+	return c.Platform != Home && c.Tools == "" && c.Paths.Current != currentSystem
+}
+
 // program is the path of one of Nix's programs.
 func (n Nix) program(name string) string {
 	if n.Dir == "" {

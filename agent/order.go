@@ -19,6 +19,15 @@ var (
 
 func validID(id string) bool { return idPattern.MatchString(id) }
 
+// checkOrder says why an order can't be taken on by this agent, or nil.
+func (c *Config) checkOrder(o agentbus.Order) *agentbus.StepError {
+	bad := checkOrder(o, c.Platform)
+	if bad == nil && c.guest() && (o.Kind == agentbus.KindRestartAgent || o.Kind == agentbus.KindReboot) {
+		return refusal(agentbus.RefusedUnsupported, "the system of this agent is %s and not the machine's own, so it may restart nothing there: do it on the machine", c.Paths.Current)
+	}
+	return bad
+}
+
 // checkOrder says why a signed order is not acceptable on the platform p, or nil. A
 // signature proves who wrote an order, not that every field of it is fit for a
 // command line.

@@ -50,7 +50,7 @@ func (c *Config) installed() string {
 // agent that does not come from a store has none, nor where the system names none.
 func (a *Agent) successor() string {
 	own, next := storeOutput(a.cfg.Program), storeOutput(readLink(a.cfg.installed()))
-	if own == "" || next == own {
+	if own == "" || next == own || a.cfg.guest() {
 		return ""
 	}
 	return next
@@ -58,10 +58,10 @@ func (a *Agent) successor() string {
 
 // renewProgram restarts the agent where the running system has another one. It is called
 // between two orders, whose answers are in the journal.
-func (a *Agent) renewProgram(ctx context.Context) error {
+func (a *Agent) renewProgram(ctx context.Context) {
 	next, now := a.successor(), a.cfg.Now()
 	if next == "" || !a.notes.get().Renewal.due(next, now) {
-		return nil
+		return
 	}
 	err := a.notes.update(func(n *notes) {
 		if n.Renewal.To != next {
@@ -69,13 +69,13 @@ func (a *Agent) renewProgram(ctx context.Context) error {
 		}
 		n.Renewal.Tries, n.Renewal.At = n.Renewal.Tries+1, now.UnixMilli()
 	})
-	if err != nil {
-		return err
+	if err != nil { // then nothing would keep it from trying for ever
+		a.cfg.Log("restart: " + err.Error())
+		return
 	}
 	a.cfg.Log(fmt.Sprintf("the running system has another agent, %s: restarting", next))
 	argv := a.cfg.tool(a.cfg.Platform.executor().restart(a.cfg.Unit))
 	if _, err := run(ctx, command{argv: argv, env: environ(), dir: "/", timeout: commandTimeout}); err != nil && ctx.Err() == nil {
 		a.cfg.Log("restart: " + err.Error())
 	}
-	return nil
 }

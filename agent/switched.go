@@ -62,7 +62,7 @@ func (t *task) switched(ctx context.Context, note string, err error) (string, er
 	switch policy := t.order.Policy.Reboot; {
 	case !pending && !newKernel:
 		return note, nil
-	case policy == rebootWhenNeeded && e.reboot() != nil:
+	case policy == rebootWhenNeeded && e.reboot() != nil && !t.cfg.guest():
 		return t.reboot(ctx, j.Target)
 	case policy == rebootInWindow, pending:
 		t.final.Step = agentbus.StepDeferred

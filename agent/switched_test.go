@@ -173,3 +173,36 @@ func TestActsThatAPlatformLacks(t *testing.T) {
 		}
 	}
 }
+
+// An agent whose system is not the machine's, as in the demo, leaves the machine
+// alone whatever it is told.
+func TestGuestNeverRestartsTheMachine(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.start()
+	r.deployed()
+	for _, kind := range []agentbus.Kind{agentbus.KindReboot, agentbus.KindRestartAgent} {
+		if a := r.await(r.send(kind, ""), agentbus.StepRefused); a.Error.Code != agentbus.RefusedUnsupported || !strings.Contains(a.Error.Message, "on the machine") {
+			t.Errorf("%s: %+v", kind, a.Error)
+		}
+	}
+	r.policy.Reboot = rebootWhenNeeded
+	r.await(r.send(agentbus.KindDeploy, r.commit(system{version: "v2", exit: 100})), agentbus.StepDeferred)
+}
+
+func TestWhoIsAGuest(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		cfg  Config
+		want bool
+	}{
+		{Config{Platform: NixOS, Paths: Paths{Current: currentSystem}}, false},
+		{Config{Platform: Darwin, Paths: Paths{Current: currentSystem}}, false},
+		{Config{Platform: NixOS, Paths: Paths{Current: "/tmp/demo/current"}}, true},
+		{Config{Platform: Home, Paths: Paths{Current: "/home/a/.local/state/nix/profiles/home-manager"}}, false},
+	} {
+		if got := tt.cfg.guest(); got != tt.want {
+			t.Errorf("%s at %s: guest %v", tt.cfg.Platform, tt.cfg.Paths.Current, got)
+		}
+	}
+}
