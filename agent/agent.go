@@ -27,6 +27,7 @@ type Agent struct {
 
 	evaluations evaluations // of the order under way
 	revisions   revisions
+	units       unitLook
 
 	last struct { // the newest observation, for answers written under the ledger's lock
 		mu  sync.Mutex
@@ -87,7 +88,7 @@ func (a *Agent) open(ctx context.Context) error {
 	if a.logs, err = openLogbook(statePath(a.cfg.StateDir, "logs")); err != nil {
 		return err
 	}
-	a.see(ctx)
+	a.see(ctx, 0)
 	return nil
 }
 
@@ -147,7 +148,7 @@ func (a *Agent) workOff(ctx context.Context) error {
 // sendHeartbeats says regularly what the host is and does.
 func (a *Agent) sendHeartbeats(ctx context.Context) error {
 	for ctx.Err() == nil {
-		obs := a.see(ctx)
+		obs := a.see(ctx, unitsPause)
 		if a.successor() != "" {
 			wake(a.ledger.work)
 		}
@@ -174,8 +175,8 @@ func (a *Agent) sendHeartbeats(ctx context.Context) error {
 }
 
 // see observes the host and keeps what it saw for the next answer.
-func (a *Agent) see(ctx context.Context) agentbus.Observation {
-	obs := a.observe(ctx)
+func (a *Agent) see(ctx context.Context, age time.Duration) agentbus.Observation {
+	obs := a.observe(ctx, age)
 	if a.cfg.OrderKeys != nil {
 		obs.OrderKeys = a.cfg.OrderKeys()
 	}

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -13,9 +14,32 @@ const (
 	maxFailedUnits   = 50 // that are told; a heartbeat has its bounds
 )
 
-// observe looks at the host. What it cannot see it leaves empty; nothing is
-// concluded from what commands returned earlier.
-func (a *Agent) observe(ctx context.Context) agentbus.Observation {
+// unitsPause is how long a heartbeat goes by what systemd last said: asking it is
+// by far the dearest part of a look, and idling should cost next to nothing.
+const unitsPause = time.Minute
+
+// unitLook is what systemd last said about failed units.
+type unitLook struct {
+	mu     sync.Mutex
+	at     time.Time
+	failed []string
+}
+
+// unitsFailed asks systemd, unless it was asked less than age ago.
+func (a *Agent) unitsFailed(ctx context.Context, age time.Duration) []string {
+	a.units.mu.Lock()
+	defer a.units.mu.Unlock()
+	if age == 0 || a.units.at.IsZero() || time.Since(a.units.at) >= age {
+		failed := failedUnits(ctx, a.cfg.systemctl()).Failed
+		a.units.failed, a.units.at = failed[:min(len(failed), maxFailedUnits)], time.Now()
+	}
+	return a.units.failed
+}
+
+// observe looks at the host, at its units only when the last look at them is older
+// than age. What it cannot see it leaves empty; nothing is concluded from what
+// commands returned earlier.
+func (a *Agent) observe(ctx context.Context, age time.Duration) agentbus.Observation {
 	n := a.notes.get()
 	o := agentbus.Observation{
 		AgentVersion:   Version,
@@ -36,8 +60,7 @@ func (a *Agent) observe(ctx context.Context) agentbus.Observation {
 	o.RunningCommit = a.commitOf(ctx, n, o.RunningPath)
 	o.RebootNeeded = a.cfg.Platform.executor().boots() && kernelDiffers(o.BootedPath, o.RunningPath) ||
 		n.RebootInto != "" && n.RebootInto == o.ProfilePath && o.RunningPath != o.ProfilePath
-	failed := failedUnits(ctx, a.cfg.systemctl()).Failed
-	o.FailedUnits = failed[:min(len(failed), maxFailedUnits)]
+	o.FailedUnits = a.unitsFailed(ctx, age)
 	observeMachine(&o)
 	o.StoreFree, o.StoreTotal = diskSpace(a.cfg.Paths.Store)
 	return o

@@ -60,7 +60,7 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	switch {
 	case err == nil:
 		log.printf("done: %s", or(note, "all is well"))
-		a.see(ctx)
+		a.see(ctx, 0)
 		t.final.Step, t.final.Note = or(t.final.Step, agentbus.StepHealthy), note
 		t.final.Generations = a.generations(ctx)
 		return a.ledger.finish(w.Order.ID, t.final)
@@ -72,7 +72,7 @@ func (a *Agent) workOn(ctx context.Context, w work) error {
 	case errors.As(err, &end):
 		log.printf("%s at %s: %v", end.end, end.step, end)
 		a.cfg.Log(fmt.Sprintf("order %s %s at %s: %v", w.Order.ID, end.end, end.step, end))
-		a.see(ctx)
+		a.see(ctx, 0)
 		t.final.Step, t.final.Error = end.end, end.wire()
 		t.final.Generations = a.generations(ctx)
 		return a.ledger.finish(w.Order.ID, t.final)
@@ -198,7 +198,7 @@ func (t *task) onBranch(ctx context.Context, c checkout) error {
 
 // checkAhead refuses a commit that is not the running one or a descendant of it.
 func (t *task) checkAhead(ctx context.Context, c checkout) (note string, err error) {
-	running := t.observe(ctx).RunningCommit
+	running := t.observe(ctx, unitsPause).RunningCommit
 	if running == "" {
 		return "it is not known which commit runs, so this one is taken as the first", nil
 	}
