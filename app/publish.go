@@ -26,7 +26,14 @@ func (a *App) view(ctx context.Context, updateID int64) (forge.CommentView, erro
 			return v, fmt.Errorf("read rollout of %.7s: %w", u.MergeSHA, err)
 		}
 	}
-	return v, nil
+	if v.Rollout == nil || v.Rollout.State != fleet.RolloutSucceeded {
+		return v, nil
+	}
+	shown, err := a.db.Deployment(ctx, v.Rollout.ID)
+	if err == nil && shown.Restored {
+		v.Rollout.Headline += " It was rolled back since."
+	}
+	return v, err
 }
 
 // comment writes the update's one comment, unless it says the same already.

@@ -172,3 +172,28 @@ func TestNothingIsRevertedThatMovedOn(t *testing.T) {
 		t.Error("a pull request is open all the same")
 	}
 }
+
+func TestTheCommentTellsThatAnEndedRolloutWasRolledBack(t *testing.T) {
+	t.Parallel()
+	p := newPressing(t)
+	p.click(p.update().HeadSHA, "merge", "ada")
+	u := p.is(fleet.UpdateMerged, "")
+	rolls := func() {
+		t.Helper()
+		for range 4 {
+			p.clock.forward(editEvery)
+			_, err := p.workRollouts(t.Context())
+			must(t, err)
+			p.turn()
+		}
+	}
+	rolls()
+	r, err := p.db.RolloutOf(t.Context(), p.repoID, u.MergeSHA)
+	must(t, err)
+	p.says("Nothing to deploy", true)
+	p.says("It was rolled back since.", false)
+	_, err = p.db.StartRestore(t.Context(), r.ID, db.NewRollout{ID: newID(p.clock.now()), ByPerson: true, Reason: "it is slow", Actor: "ada"}, p.clock.now())
+	must(t, err)
+	rolls()
+	p.says("It was rolled back since.", true)
+}
