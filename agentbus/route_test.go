@@ -53,6 +53,7 @@ func startSecured(t *testing.T) *secured {
 		t.Fatal(err)
 	}
 	s.front = l.Addr().String()
+	var handlers sync.WaitGroup
 	server := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != "/bus" {
@@ -60,6 +61,8 @@ func startSecured(t *testing.T) *secured {
 				return
 			}
 			s.came.Add(1)
+			handlers.Add(1)
+			defer handlers.Done()
 			proxy.ServeHTTP(w, r)
 		}),
 		ConnState: func(c net.Conn, _ http.ConnState) { s.tunnels.Store(c, nil) },
@@ -70,7 +73,12 @@ func startSecured(t *testing.T) *secured {
 		defer close(served)
 		_ = server.Serve(tls.NewListener(l, &tls.Config{GetCertificate: s.authority.Certificate}))
 	}()
-	t.Cleanup(func() { _ = server.Close(); <-served })
+	t.Cleanup(func() {
+		_ = server.Close()
+		s.tunnels.Range(func(conn, _ any) bool { _ = conn.(net.Conn).Close(); return true })
+		<-served
+		handlers.Wait() // the server does not wait for connections that it has given away
+	})
 	return s
 }
 
