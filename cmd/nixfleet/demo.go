@@ -76,5 +76,8 @@ type superviseCmd struct {
 	Job string `arg:"" help:"The job's file."`
 }
 
-// Run carries out one switch apart from the agent that asked for it.
-func (c *superviseCmd) Run(e *env) error { return agent.Supervise(e.ctx, c.Job) }
+// Run carries out one switch apart from the agent that asked for it. A signal does not
+// end it: half way through a switch is the one place not to stop at.
+func (c *superviseCmd) Run(e *env) error {
+	return agent.Supervise(context.WithoutCancel(e.ctx), c.Job)
+}

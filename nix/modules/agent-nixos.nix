@@ -104,6 +104,10 @@ in
         # The agent starts beside it: its word that all is well may end the wait.
         Type = "exec";
         ExecStart = "${lib.getExe cfg.package} resume";
+        # As the transient unit of a switch: the activation outlives its supervisor,
+        # and another supervisor takes it to its end.
+        KillMode = "process";
+        Restart = "on-failure";
         StateDirectory = "nixfleet-agent";
         StateDirectoryMode = "0700";
       };
