@@ -52,7 +52,7 @@ func (a *Agent) Run(ctx context.Context) error {
 			return fmt.Errorf("run agent: %w", err)
 		}
 	}
-	lock, err := lockFile(statePath(a.cfg.StateDir, "agent.lock"))
+	lock, err := lockSoon(ctx, statePath(a.cfg.StateDir, "agent.lock"))
 	if err != nil {
 		return fmt.Errorf("run agent: another one works in this state directory: %w", err)
 	}

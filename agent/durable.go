@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 // fileLimit bounds every state file that the agent reads back.
@@ -91,6 +93,9 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
+// lockPoll is the pause between two tries of lockSoon.
+const lockPoll = 100 * time.Millisecond
+
 // errLocked says that another process holds a lock.
 var errLocked = errors.New("held by another process")
 
@@ -108,4 +113,20 @@ func lockFile(path string) (*os.File, error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return f, nil
+}
+
+// lockSoon is lockFile with some patience: whoever looks whether a lock is held holds
+// it for a moment, and so does a program that was being started when its parent ended.
+func lockSoon(ctx context.Context, path string) (*os.File, error) {
+	for range 20 {
+		lock, err := lockFile(path)
+		if !errors.Is(err, errLocked) {
+			return lock, err
+		}
+		pause(ctx, lockPoll)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+	return nil, errLocked
 }

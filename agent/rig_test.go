@@ -233,12 +233,7 @@ func (r *rig) start() (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := a.Run(ctx)
-		for errors.Is(err, errLocked) { // by a child of this test, until it has become another program
-			pause(ctx, 10*time.Millisecond)
-			err = a.Run(ctx)
-		}
-		if err != nil {
+		if err := a.Run(ctx); err != nil {
 			r.t.Error(err)
 		}
 	}()

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -45,7 +44,7 @@ func Supervise(ctx context.Context, path string) error {
 	if s.job.Order == "" {
 		return fmt.Errorf("supervise switch: no job at %s", path)
 	}
-	lock, err := s.takeLock(ctx)
+	lock, err := lockSoon(ctx, s.dir.path(lockName))
 	if err != nil {
 		return fmt.Errorf("supervise switch %s: %w", s.job.Order, err)
 	}
@@ -70,22 +69,6 @@ type supervisor struct {
 	job  job
 	now  func() time.Time
 	boot string // of the machine, as it runs now
-}
-
-// takeLock is patient, because an agent that looks whether a supervisor lives
-// holds the lock for a moment. Nothing that the supervisor runs inherits the lock.
-func (s supervisor) takeLock(ctx context.Context) (*os.File, error) {
-	for range 20 {
-		lock, err := lockFile(s.dir.path(lockName))
-		if !errors.Is(err, errLocked) {
-			return lock, err
-		}
-		pause(ctx, verdictPoll)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-	}
-	return nil, errLocked
 }
 
 // carryOut takes the switch from where its files say it is to its end.
