@@ -29,7 +29,7 @@ func (d *DB) ExcludeHost(ctx context.Context, x Exclusion, now time.Time) error 
 }
 
 func (d *DB) excludeHost(ctx context.Context, tx pgx.Tx, x Exclusion, now time.Time) error {
-	r, err := lockRolloutAfterUpdates(ctx, tx, x.Rollout, now)
+	r, err := lockRolloutAfterUpdates(ctx, tx, x.Rollout, now, x.Host)
 	if err != nil {
 		return err
 	}

@@ -16,14 +16,17 @@ import (
 // tags and history stay.
 func (d *DB) ReadmitHost(ctx context.Context, name string, tokenHash []byte, expires time.Time, actor string, now time.Time) error {
 	err := d.tx(ctx, func(tx pgx.Tx) error {
-		enrolled, err := value[bool](ctx, tx, `select enrolled_at is not null from hosts where name = @name for no key update`, args{"name": name})
+		// Its row is locked after its rollouts, as everywhere.
+		enrolled, err := value[bool](ctx, tx, `select enrolled_at is not null from hosts where name = @name`, args{"name": name})
 		if err == nil && enrolled {
 			err = revokeKeys(ctx, tx, name, actor, now)
 		}
 		if err != nil {
 			return err
 		}
-		err = guarded(ctx, tx, `update hosts set token_hash = @hash, token_expires = @expires where name = @name`,
+		err = guarded(ctx, tx, `
+			update hosts set token_hash = @hash, token_expires = @expires
+			where name = @name and (enrolled_at is null or revoked_at is not null)`,
 			args{"name": name, "hash": tokenHash, "expires": expires})
 		if err != nil {
 			return err
@@ -45,8 +48,14 @@ func revokeKeys(ctx context.Context, tx pgx.Tx, name, actor string, now time.Tim
 		Fresh     bool
 	}
 	_, err := tx.Exec(ctx, `
-		update rollouts set wake = wake + 1, due_at = least(due_at, @now)
-		where state not in `+endedRollouts+` and id in (select rollout_id from rollout_hosts where host = @name)`,
+		with its as materialized (
+			select id from rollouts
+			where state not in `+endedRollouts+` and id in (select rollout_id from rollout_hosts where host = @name)
+				or id in (select rollout_id from orders where host = @name and ended_at is null)
+			order by id for no key update
+		)
+		update rollouts r set wake = wake + 1, due_at = least(due_at, @now)
+		from its where r.id = its.id and r.state not in `+endedRollouts,
 		args{"name": name, "now": now})
 	if err != nil {
 		return err

@@ -28,7 +28,10 @@ func (d *DB) StartRestore(ctx context.Context, of string, n NewRollout, now time
 
 func (d *DB) startRestore(ctx context.Context, tx pgx.Tx, of string, n NewRollout, now time.Time) (string, error) {
 	// The lock of the parent is what two replicas wait for.
-	parent, err := one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id for no key update`, args{"id": of})
+	if err := lockAround(ctx, tx, of, nil); err != nil {
+		return "", err
+	}
+	parent, err := one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id`, args{"id": of})
 	if err != nil {
 		return "", err
 	}

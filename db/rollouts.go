@@ -282,8 +282,9 @@ func (d *DB) setRolloutState(ctx context.Context, tx pgx.Tx, id string, c StateC
 }
 
 // lockRolloutAfterUpdates wakes the open updates of the rollout's repository and
-// locks the rollout, in this order: whoever holds an update may want a rollout.
-func lockRolloutAfterUpdates(ctx context.Context, tx pgx.Tx, id string, now time.Time) (rolloutRow, error) {
+// locks the rollout, in this order: whoever holds an update may want a rollout. hosts
+// are those that may get an order.
+func lockRolloutAfterUpdates(ctx context.Context, tx pgx.Tx, id string, now time.Time, hosts ...string) (rolloutRow, error) {
 	repo, err := value[int64](ctx, tx, `select repo_id from rollouts where id = @id`, args{"id": id})
 	if err != nil {
 		return rolloutRow{}, err
@@ -291,7 +292,23 @@ func lockRolloutAfterUpdates(ctx context.Context, tx pgx.Tx, id string, now time
 	if err := wakeOpenUpdates(ctx, tx, repo, now); err != nil {
 		return rolloutRow{}, err
 	}
-	return one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id for no key update`, args{"id": id})
+	if err := lockAround(ctx, tx, id, hosts); err != nil {
+		return rolloutRow{}, err
+	}
+	return one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id`, args{"id": id})
+}
+
+// lockAround locks a rollout together with all others that what is done to it may
+// touch, in the order that everybody keeps and before any host: those of its
+// repository that look anew when it moves, the one that it restores, and those whose
+// orders give way where the hosts get new ones.
+func lockAround(ctx context.Context, tx pgx.Tx, id string, hosts []string) error {
+	_, err := tx.Exec(ctx, `
+		select from rollouts r join rollouts this on this.id = @id
+		where r.id in (this.id, this.restores) or r.repo_id = this.repo_id and r.state not in `+endedRollouts+`
+			or r.id in (select o.rollout_id from orders o where o.host = any(@hosts) and o.ended_at is null and o.received_at is null)
+		order by r.id for no key update of r`, args{"id": id, "hosts": hosts})
+	return err
 }
 
 type move struct {
