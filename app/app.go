@@ -34,6 +34,7 @@ type App struct {
 	door     busDoor
 	failures *limits // of enrolments, by address
 	askers   *limits // for tokens, by host
+	changes  *limits // of keys, by host
 	summons  summons
 	hearing  time.Time // since when hosts can be heard
 	admin    []byte    // SHA-256 of the admin token, nil where none is set

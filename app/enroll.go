@@ -132,7 +132,13 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 		slowDown(w, wait, "Too many tokens from this address were refused. Wait, and look at what the last answer said.")
 		return
 	}
-	host, err := a.admit(r.Context(), req, now)
+	if req.OldKey != "" {
+		if wait := a.changes.wait(req.Host); wait > 0 {
+			slowDown(w, wait, "This host changes its key too often.")
+			return
+		}
+	}
+	host, key, err := a.admit(r.Context(), req, now)
 	if errors.Is(err, db.ErrNotFound) || errors.Is(err, db.ErrConflict) {
 		if guess {
 			a.failures.count(from)
@@ -145,7 +151,7 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusServiceUnavailable, "The server can't enrol hosts right now. Try again in a minute.")
 		return
 	}
-	reply, err := a.enrolReply(r.Context(), req, host)
+	reply, err := a.enrolReply(r.Context(), host, key)
 	if err != nil {
 		a.log.Error().Err(err).Str("host", req.Host).Msg("enrolment failed")
 		problem(w, http.StatusInternalServerError, "The server could not issue a credential. Its log says why.")
@@ -163,24 +169,26 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 
 // admit consumes the token, recognises the key of a host that is enrolled, or lets
 // it change its key: the new one is noted when both sign, and takes the old one's
-// place when it is used by itself.
-func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Time) (fleet.Host, error) {
+// place when it is used by itself. It returns the key that is to be certified.
+func (a *App) admit(ctx context.Context, req agentbus.EnrollRequest, now time.Time) (host fleet.Host, key string, err error) {
 	switch {
 	case req.Token != "":
-		return a.db.EnrollHost(ctx, hash(req.Token), req.Host, req.PublicKey, now)
+		host, err = a.db.EnrollHost(ctx, hash(req.Token), req.Host, req.PublicKey, now)
+		return host, req.PublicKey, err
 	case req.OldKey != "":
 		return a.db.OfferKey(ctx, req.Host, req.OldKey, req.PublicKey)
 	}
-	host, err := a.db.HostByKey(ctx, req.PublicKey)
+	host, err = a.db.HostByKey(ctx, req.PublicKey)
 	if errors.Is(err, db.ErrNotFound) {
 		if host, err = a.db.TakeKey(ctx, req.Host, req.PublicKey, now); err == nil {
+			a.changes.count(host.Name)
 			err = a.cutOff(ctx)
 		}
 	}
 	if err == nil && (host.Name != req.Host || !host.RevokedAt.IsZero()) {
-		return fleet.Host{}, db.ErrNotFound
+		return fleet.Host{}, "", db.ErrNotFound
 	}
-	return host, err
+	return host, req.PublicKey, err
 }
 
 // notAdmitted says why, and what to do on the host or at the server.
@@ -196,8 +204,8 @@ func notAdmitted(req agentbus.EnrollRequest, err error) string {
 	}
 }
 
-func (a *App) enrolReply(ctx context.Context, req agentbus.EnrollRequest, host fleet.Host) (agentbus.EnrollReply, error) {
-	jwt, err := a.bus.IssueHost(host.Name, req.PublicKey, hostJWTTTL)
+func (a *App) enrolReply(ctx context.Context, host fleet.Host, key string) (agentbus.EnrollReply, error) {
+	jwt, err := a.bus.IssueHost(host.Name, key, hostJWTTTL)
 	if err != nil {
 		return agentbus.EnrollReply{}, fmt.Errorf("issue credential: %w", err)
 	}

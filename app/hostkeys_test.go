@@ -105,12 +105,7 @@ func TestAChangeOfKeyNeedsBothKeys(t *testing.T) {
 	r.ask(t, theirs, "web2", r.token(t, "web2"))
 	change := func(host string, old, next []byte, edit func(*agentbus.EnrollRequest)) answer {
 		t.Helper()
-		req, err := agentbus.SignChange(old, next, agentbus.EnrollRequest{Host: host, At: r.clock.now().UnixMilli()})
-		must(t, err)
-		edit(&req)
-		body, err := json.Marshal(req)
-		must(t, err)
-		return r.post(t, body)
+		return r.change(t, host, old, next, edit)
 	}
 	as := func(*agentbus.EnrollRequest) {}
 	change("web2", mine, next, as).refused(t, http.StatusForbidden)
@@ -124,6 +119,73 @@ func TestAChangeOfKeyNeedsBothKeys(t *testing.T) {
 	r.ask(t, next, "web2", "").refused(t, http.StatusForbidden)
 	must(t, r.db.RevokeHost(t.Context(), "web1", "ada", r.clock.now()))
 	r.ask(t, next, "web1", "").refused(t, http.StatusForbidden)
+}
+
+// Who holds a host's key may offer any number of keys. None of them opens the bus
+// once the host is revoked, though the server remembers the last one only.
+func TestWhatWasOnlyOfferedEndsWithTheHost(t *testing.T) {
+	t.Parallel()
+	r := newFleet(t)
+	mine, _ := bustest.HostKey(t)
+	r.ask(t, mine, "web1", r.token(t, "web1"))
+	var offered []agentbus.HostConfig
+	for range 2 {
+		next, _ := bustest.HostKey(t)
+		a := r.change(t, "web1", mine, next, func(*agentbus.EnrollRequest) {})
+		if a.Code != http.StatusOK {
+			t.Fatalf("an offer: %+v", a)
+		}
+		offered = append(offered, agentbus.HostConfig{
+			URLs: a.URLs, Host: "web1", Fleet: a.Fleet, UserJWT: a.JWT, Seed: next, OrderKeys: a.OrderKeys, CA: []byte(a.CA),
+		})
+	}
+	r.clock.forward(time.Minute)
+	must(t, r.db.RevokeHost(t.Context(), "web1", "ada", r.clock.now()))
+	must(t, r.cutOff(t.Context()))
+	for i, cfg := range offered {
+		if err := agentbus.FreshRoundTrip(t.Context(), cfg); err == nil {
+			t.Errorf("offer %d is still let in", i)
+		}
+	}
+}
+
+// Each change leaves a key that the bus has to refuse for a month, so a host can't
+// fill the bus with them.
+func TestAHostChangesItsKeyNowAndThen(t *testing.T) {
+	t.Parallel()
+	r := newFleet(t)
+	as := func(*agentbus.EnrollRequest) {}
+	key, _ := bustest.HostKey(t)
+	r.ask(t, key, "web1", r.token(t, "web1"))
+	for range changesAtOnce {
+		next, _ := bustest.HostKey(t)
+		if a := r.change(t, "web1", key, next, as); a.Code != http.StatusOK {
+			t.Fatalf("an offer: %+v", a)
+		}
+		if a := r.ask(t, next, "web1", ""); a.Code != http.StatusOK {
+			t.Fatalf("its use: %+v", a)
+		}
+		key = next
+	}
+	next, _ := bustest.HostKey(t)
+	r.change(t, "web1", key, next, as).refused(t, http.StatusTooManyRequests, "too often")
+	if a := r.ask(t, key, "web1", ""); a.Code != http.StatusOK {
+		t.Errorf("a renewal meanwhile: %+v", a)
+	}
+	r.clock.forward(changeEvery)
+	if a := r.change(t, "web1", key, next, as); a.Code != http.StatusOK {
+		t.Errorf("after a while: %+v", a)
+	}
+}
+
+func (r *replica) change(t *testing.T, host string, old, next []byte, edit func(*agentbus.EnrollRequest)) answer {
+	t.Helper()
+	req, err := agentbus.SignChange(old, next, agentbus.EnrollRequest{Host: host, At: r.clock.now().UnixMilli()})
+	must(t, err)
+	edit(&req)
+	body, err := json.Marshal(req)
+	must(t, err)
+	return r.post(t, body)
 }
 
 func TestAHostGetsATokenThatOnlyItCanOpen(t *testing.T) {

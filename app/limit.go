@@ -18,6 +18,13 @@ const (
 	manyLimits     = 10_000 // so many are kept at most; an attacker may own many addresses
 )
 
+// How often a host may change its key: the bus has to refuse each old one for as long
+// as a certificate of it may be valid, and keeps them in one list.
+const (
+	changesAtOnce = 3
+	changeEvery   = 6 * time.Hour
+)
+
 // limits slow down whoever does something too often, each by a name: an address or
 // a host.
 type limits struct {
@@ -54,11 +61,16 @@ func (l *limits) find(name string) *rate.Limiter {
 	return r
 }
 
-// wait is how long name has to wait before the next try; zero means not at all.
+// wait is how long name has to wait before the next try; zero means not at all. Only
+// what counts takes room, for anybody may ask.
 func (l *limits) wait(name string) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	missing := 1 - l.find(name).TokensAt(l.now())
+	r := l.of[name]
+	if r == nil {
+		return 0
+	}
+	missing := 1 - r.TokensAt(l.now())
 	if missing <= 0 {
 		return 0
 	}

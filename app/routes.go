@@ -28,6 +28,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	a.running.Go(func() { a.keep(ctx, "pages", pages.Run) })
 
 	a.failures, a.askers = newLimits(failureEvery, failuresAtOnce, a.cfg.Now), newLimits(askEvery, askAtOnce, a.cfg.Now)
+	a.changes = newLimits(changeEvery, changesAtOnce, a.cfg.Now)
 	mux := http.NewServeMux()
 	mux.Handle("/api/github/hook", hook) // refuses other methods itself, with words
 	mux.HandleFunc("GET /healthz", healthz)

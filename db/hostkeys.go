@@ -111,19 +111,24 @@ func (d *DB) RevokedKeys(ctx context.Context, since time.Time) (map[string]time.
 
 // OfferKey notes the key that a host is about to change to. Either key is the
 // host's until the new one is used for the first time, see [DB.TakeKey]. Offering
-// the same again changes nothing, also after that. ErrNotFound is a host that
-// does not have the old key, ErrConflict a new key that another host has.
-func (d *DB) OfferKey(ctx context.Context, name, oldKey, newKey string) (fleet.Host, error) {
-	var host fleet.Host
-	err := d.tx(ctx, func(tx pgx.Tx) error {
-		r, err := one[hostRow](ctx, tx, `
-			select `+hostColumns+` from hosts h
+// the same again changes nothing, also after that. key is the one that certificates
+// are for until then: one that was merely offered may give way to another, and who
+// revokes the host would not know of it. ErrNotFound is a host that does not have
+// the old key, ErrConflict a new key that another host has.
+func (d *DB) OfferKey(ctx context.Context, name, oldKey, newKey string) (host fleet.Host, key string, err error) {
+	err = d.tx(ctx, func(tx pgx.Tx) error {
+		type row struct {
+			hostRow
+			PublicKey string
+		}
+		r, err := one[row](ctx, tx, `
+			select `+hostColumns+`, h.public_key from hosts h
 			where h.name = @name and h.revoked_at is null and h.public_key in (@old, @new) and @old <> '' and @new <> ''
 			for no key update`, args{"name": name, "old": oldKey, "new": newKey})
 		if err != nil {
 			return err
 		}
-		host = r.host()
+		host, key = r.host(), r.PublicKey
 		taken, err := value[bool](ctx, tx, `
 			select exists (select from hosts where name <> @name and (public_key = @key or next_key = @key))
 				or exists (select from revoked_keys where public_key = @key)`, args{"name": name, "key": newKey})
@@ -138,9 +143,9 @@ func (d *DB) OfferKey(ctx context.Context, name, oldKey, newKey string) (fleet.H
 		return err
 	})
 	if err != nil {
-		return fleet.Host{}, fmt.Errorf("offer key of %s: %w", cleanText(name), err)
+		return fleet.Host{}, "", fmt.Errorf("offer key of %s: %w", cleanText(name), err)
 	}
-	return host, nil
+	return host, key, nil
 }
 
 // TakeKey makes the key that a host offered its only one, since the host has
