@@ -88,7 +88,7 @@ func (k *Keyring) ServerConfig(dir string) string {
 	// Without sync_interval "always" a power cut loses what was acknowledged in
 	// the last two minutes.
 	fmt.Fprintf(&b, "jetstream: {\n  store_dir: %q\n  sync_interval: always\n}\n", dir)
-	fmt.Fprintf(&b, "max_payload: %d\n", MaxPayload)
+	fmt.Fprintf(&b, "max_payload: %d\n", BrokerPayload)
 	return b.String()
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nkeys"
+
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/agentbus/bustest"
 )
@@ -74,5 +76,31 @@ func cutOff(t *testing.T, b *bustest.Bus, o agentbus.ControlOptions, conf agentb
 	}
 	if err := b.Control.Revoke(t.Context(), map[string]time.Time{"nonsense": now}); err == nil {
 		t.Error("revoked nonsense")
+	}
+}
+
+// A large fleet may change all its keys within a month.
+func TestManyKeysAreRefused(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	conf := b.Host(t, "web1")
+	user, err := nkeys.FromSeed(conf.Seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := user.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := map[string]time.Time{public: time.Now().Add(time.Second)}
+	for range 10_000 {
+		_, key := bustest.HostKey(t)
+		keys[key] = time.Now()
+	}
+	if err := b.Control.Revoke(t.Context(), keys); err != nil {
+		t.Fatal(err)
+	}
+	if err := agentbus.FreshRoundTrip(t.Context(), conf); err == nil {
+		t.Error("one of many is still let in")
 	}
 }

@@ -33,8 +33,12 @@ const (
 	maxHeartbeat = 64 << 10
 	maxLogText   = 32 << 10
 
-	// MaxPayload is what a broker lets one message have.
+	// MaxPayload is what a broker lets one message of a host have.
 	MaxPayload = 256 << 10
+
+	// BrokerPayload is what it lets any message have. The list of the keys that it has
+	// to refuse is one message, of some 100 bytes for each.
+	BrokerPayload = 8 << 20
 
 	// maxLogChunks of one order wait for the server. A whole output of 8 MiB comes in
 	// fewer than 400 when it is sent at once. While somebody watches, it comes in

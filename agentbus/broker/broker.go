@@ -112,7 +112,7 @@ func (o Options) server() (*server.Options, error) {
 		ServerName: "nixfleet", NoSigs: true, DisableJetStreamBanner: true,
 		JetStream: true, StoreDir: o.Dir, SyncAlways: true, // else a power cut takes what was acknowledged
 		JetStreamMaxStore: 8 << 30, JetStreamMaxMemory: 64 << 20,
-		MaxConn: 200_000, MaxPayload: agentbus.MaxPayload, MaxPending: 256 << 20,
+		MaxConn: 200_000, MaxPayload: agentbus.BrokerPayload, MaxPending: 256 << 20,
 		TLSConfig: o.TLS, TLSTimeout: 10, AuthTimeout: 15, // the default of 2 s is too short when all hosts return at once
 		TrustedOperators: []*jwt.OperatorClaims{operator},
 		SystemAccount:    o.Trust.SystemAccount,
