@@ -178,6 +178,7 @@ func (a *App) passThrough() http.Handler {
 	}
 	var open atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer open.Add(-1) // also where the way breaks, for which the proxy panics
 		switch n := open.Add(1); {
 		case !strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
 			w.Header().Set("Upgrade", "websocket")
@@ -189,6 +190,5 @@ func (a *App) passThrough() http.Handler {
 		default:
 			proxy.ServeHTTP(w, r)
 		}
-		open.Add(-1)
 	})
 }
