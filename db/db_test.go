@@ -58,6 +58,17 @@ func TestOpenWithANewerSchema(t *testing.T) {
 	}
 }
 
+// A program of before rollouts that go back would take one for a rollout that deploys.
+func TestProgramsThatKnowNoRestoresAreKeptOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var oldest int
+	must(t, w.d.Pool().QueryRow(t.Context(), `select oldest_reader from compatibility`).Scan(&oldest))
+	if oldest < 3 {
+		t.Errorf("a program that knows schema version %d would be let in", oldest)
+	}
+}
+
 func TestOpenSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for name, o := range map[string]db.Options{

@@ -3,6 +3,10 @@
 
 -- +goose Up
 
+-- A program that knows no restores would deploy what a rollout is to take back, and
+-- one that knows no quarantine would spread it.
+update compatibility set oldest_reader = 3;
+
 -- One rollout of its own accord for each commit; people may ask for more.
 alter table rollouts
     add kind text not null default 'deploy' check (kind in ('deploy', 'backward', 'restore')),
