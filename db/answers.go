@@ -56,6 +56,17 @@ var answerEvents = map[string]fleet.HostEvent{
 	"cancelled":  fleet.HostSaysCancelled,
 }
 
+// maxStored is how many answers to one order are kept, each up to the size of a
+// message. An honest agent sends about ten. What comes after is confirmed like any
+// other; of it, only what ends the order is kept.
+const maxStored = 500
+
+// ends reports whether an answer is the one that ends its order.
+func ends(o *answered, r AnswerRow) bool {
+	event, ok := answerEvents[r.Step]
+	return ok && !fleet.OrderEnded(o.state) && fleet.OrderEnded(fleet.NextHostState(o.state, event))
+}
+
 // Cursor returns how far a stream has been recorded; 0 means not at all.
 func (d *DB) Cursor(ctx context.Context, name string) (uint64, error) {
 	seq, err := value[int64](ctx, d.pool, `select coalesce((select seq from cursors where name = @name), 0)`, args{"name": name})
@@ -142,7 +153,9 @@ func (b *answerBatch) add(r AnswerRow) {
 	if !ok || o.row.Host != r.Host || uint64(o.row.Gen) != r.Gen {
 		return
 	}
-	b.stored = append(b.stored, r)
+	if r.Seq <= maxStored || ends(o, r) {
+		b.stored = append(b.stored, r)
+	}
 	o.received = true
 	if r.Facts != nil && (o.facts == nil || !r.Facts.At.Before(o.facts.At)) {
 		o.facts = r.Facts

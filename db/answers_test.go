@@ -170,6 +170,29 @@ func TestAnswersAreAppliedAsTheTableSays(t *testing.T) {
 	})
 }
 
+// A host can't fill the disk with answers, and its order ends all the same.
+func TestAFloodOfAnswersIsNotKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1")
+	w.running("R1", "ccc", "web1")
+	var flood []db.AnswerRow
+	for seq := range uint32(600) {
+		flood = append(flood, answerTo("R1-web1", "web1", seq+1, "building"))
+	}
+	flood = append(flood, answerTo("R1-web1", "web1", 601, "failed"))
+	for seq := range uint32(600) {
+		flood = append(flood, answerTo("R1-web1", "web1", seq+602, "failed"))
+	}
+	confirmed, err := w.d.RecordAnswers(t.Context(), flood, w.now)
+	must(t, err)
+	equal(t, "confirmed", confirmed, []db.Confirmed{{Host: "web1", Order: "R1-web1", Seq: 1201}})
+	equal(t, "states", w.states("R1"), map[string]fleet.HostState{"web1": fleet.HostFailed})
+	if n := w.count(`select count(*) from answers`); n != 501 {
+		t.Errorf("%d answers are kept", n)
+	}
+}
+
 func TestAnswersSayWhatChangesAndWhereToGoBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
