@@ -45,9 +45,11 @@ func (d *DB) OrderDetail(ctx context.Context, id string) (OrderDetail, error) {
 // OrdersOf lists the newest orders of a host, or of all hosts with an empty name,
 // newest first.
 func (d *DB) OrdersOf(ctx context.Context, host string, limit int) ([]fleet.Order, error) {
-	orders, err := all[fleet.Order](ctx, d.pool, `
-		select `+orderColumns+` from orders o where @host = '' or o.host = @host
-		order by o.issued_at desc, o.gen desc, o.id limit @n`, args{"host": host, "n": limit})
+	where, a := `order by o.id desc`, args{"n": limit} // an id begins with its time
+	if host != "" {
+		where, a["host"] = `where o.host = @host order by o.issued_at desc, o.gen desc, o.id`, host
+	}
+	orders, err := all[fleet.Order](ctx, d.pool, `select `+orderColumns+` from orders o `+where+` limit @n`, a)
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
