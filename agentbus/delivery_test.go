@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -325,4 +326,27 @@ func TestSlowHeartbeatHandlerGetsTheNewestOfEachHost(t *testing.T) {
 		defer mu.Unlock()
 		return newest["a"] == 1000 && newest["b"] == 1000 && newest["c"] == 1000
 	})
+}
+
+// What can't be sent to one host must not keep the others waiting.
+func TestAnOrderThatCannotBeSentKeepsNoOtherBack(t *testing.T) {
+	t.Parallel()
+	b := bustest.Start(t)
+	large, malformed := order("web1", 1), order("web2", 1)
+	large.Branch = strings.Repeat("x", 64<<10)
+	malformed.Commit = "HEAD"
+	for _, bad := range []agentbus.Order{large, malformed} {
+		good := order("web3", large.Gen)
+		if err := b.Control.Send(t.Context(), []agentbus.Order{bad, good}); err == nil || !strings.Contains(err.Error(), bad.ID) {
+			t.Errorf("it says %v", err)
+		}
+		large.Gen++
+	}
+	desired, err := b.Control.Desired(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]uint64{"web3": 2}, desired); diff != "" {
+		t.Errorf("bucket:\n%s", diff)
+	}
 }

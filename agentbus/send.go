@@ -1,6 +1,7 @@
 package agentbus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -72,25 +73,21 @@ type outgoing struct {
 // Send signs orders and puts them into the bucket, from where each host gets the
 // newest of its own. Version and fleet are filled in, as is an empty nonce. An
 // order that is not newer than what the bucket holds is skipped, so sending
-// again is harmless. When Send fails, some orders may have gone out.
+// again is harmless. One that can't be sent keeps none of the others back. When Send
+// fails, some orders may have gone out.
 func (c *Control) Send(ctx context.Context, orders []Order) error {
-	newest, err := c.newest(orders)
-	if err != nil {
-		return fmt.Errorf("send orders: %w", err)
-	}
+	newest, bad := c.newest(orders)
 	c.bucket.sending.Lock()
 	defer c.bucket.sending.Unlock()
 	var flying sync.WaitGroup
-	defer flying.Wait()
 	slots, errs := make(chan struct{}, batchesInFlight), make(chan error, 1)
 	for chunk := range slices.Chunk(newest, batchSize) {
-		if err := c.sealAll(chunk); err != nil {
-			return fmt.Errorf("send orders: %w", err)
-		}
+		sealed, err := c.sealAll(chunk)
+		bad = cmp.Or(bad, err)
 		slots <- struct{}{}
 		flying.Go(func() {
 			defer func() { <-slots }()
-			if err := c.put(ctx, chunk); err != nil {
+			if err := c.put(ctx, sealed); err != nil {
 				select {
 				case errs <- err:
 				default: // one is enough to tell
@@ -103,27 +100,23 @@ func (c *Control) Send(ctx context.Context, orders []Order) error {
 	case err := <-errs:
 		return fmt.Errorf("send orders: %w", err)
 	default:
-		return nil
 	}
+	if bad != nil {
+		return fmt.Errorf("send orders: %w", bad)
+	}
+	return nil
 }
 
-// newest completes and checks orders and keeps the newest of each host.
-func (c *Control) newest(orders []Order) ([]outgoing, error) {
+// newest completes and checks orders and keeps the newest of each host. bad is what
+// is wrong with the first of those that can't be sent, and are left out.
+func (c *Control) newest(orders []Order) (out []outgoing, bad error) {
 	index := make(map[string]int, len(orders))
-	out := make([]outgoing, 0, len(orders))
+	out = make([]outgoing, 0, len(orders))
 	for _, o := range orders {
-		if o.Fleet != "" && o.Fleet != c.o.Keys.fleet {
-			return nil, fmt.Errorf("order %s: fleet %q is not ours", o.ID, o.Fleet)
-		}
-		o.V, o.Fleet = ProtocolVersion, c.o.Keys.fleet
-		if o.Nonce == "" {
-			o.Nonce = randomHex()
-		}
-		if err := errors.Join(checkHost(o.Host), o.check()); err != nil {
-			return nil, err
-		}
-		if !o.Kind.known() {
-			return nil, fmt.Errorf("order %s: unknown kind %q", o.ID, o.Kind)
+		o, err := c.completed(o)
+		if err != nil {
+			bad = cmp.Or(bad, err)
+			continue
 		}
 		i, seen := index[o.Host]
 		switch {
@@ -134,7 +127,24 @@ func (c *Control) newest(orders []Order) ([]outgoing, error) {
 			out[i].order = o
 		}
 	}
-	return out, nil
+	return out, bad
+}
+
+func (c *Control) completed(o Order) (Order, error) {
+	if o.Fleet != "" && o.Fleet != c.o.Keys.fleet {
+		return o, fmt.Errorf("order %s: fleet %q is not ours", o.ID, o.Fleet)
+	}
+	o.V, o.Fleet = ProtocolVersion, c.o.Keys.fleet
+	if o.Nonce == "" {
+		o.Nonce = randomHex()
+	}
+	if err := errors.Join(checkHost(o.Host), o.check()); err != nil {
+		return o, err
+	}
+	if !o.Kind.known() {
+		return o, fmt.Errorf("order %s: unknown kind %q", o.ID, o.Kind)
+	}
+	return o, nil
 }
 
 // put writes one batch, or what of it is newer than the bucket.
@@ -178,24 +188,31 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && (api.ErrorCode == codeWrongLast || api.ErrorCode == codeWrongLastConst)
 }
 
-// sealAll signs on all cores: a signature takes 20 µs, more than its publication.
-func (c *Control) sealAll(chunk []outgoing) error {
+// sealAll signs on all cores: a signature takes 20 µs, more than its publication. It
+// returns those that could be, and why the first of the others could not.
+func (c *Control) sealAll(chunk []outgoing) ([]outgoing, error) {
 	workers := min(runtime.GOMAXPROCS(0), len(chunk))
-	errs := make([]error, workers)
+	errs := make([]error, len(chunk))
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {
 			for i := w; i < len(chunk); i += workers {
-				var err error
-				if chunk[i].data, err = c.o.Keys.seal(TypeOrder, chunk[i].order); err != nil {
-					errs[w] = fmt.Errorf("order %s: %w", chunk[i].order.ID, err)
-					return
-				}
+				chunk[i].data, errs[i] = c.o.Keys.seal(TypeOrder, chunk[i].order)
 			}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	var sealed []outgoing
+	var bad error
+	for i, out := range chunk {
+		switch err := errs[i]; {
+		case err == nil:
+			sealed = append(sealed, out)
+		case bad == nil:
+			bad = fmt.Errorf("order %s: %w", out.order.ID, err)
+		}
+	}
+	return sealed, bad
 }
 
 // learn finds out what the bucket holds for the hosts it does not know yet.
