@@ -105,9 +105,21 @@ func beatFacts(b agentbus.Heartbeat, at time.Time) fleet.HostFacts {
 	return f
 }
 
+// Bounds of what hosts may tell of a failure. An honest agent keeps to less.
+const (
+	maxCodeBytes    = 100
+	maxMessageBytes = 2000
+	maxTailBytes    = 8 << 10
+)
+
+// hostError takes why an order did not end well, in the host's words: it is stored
+// with the order and the rollout, and shown.
 func hostError(e *agentbus.StepError) *fleet.HostError {
 	if e == nil {
 		return nil
 	}
-	return &fleet.HostError{Step: string(e.Step), Code: e.Code, Message: e.Message, ExitCode: e.ExitCode, LogTail: e.LogTail}
+	return &fleet.HostError{
+		Step: string(e.Step), Code: fleet.PlainLine(e.Code, maxCodeBytes), Message: fleet.PlainLine(e.Message, maxMessageBytes),
+		ExitCode: e.ExitCode, LogTail: fleet.PlainText([]byte(e.LogTail[max(0, len(e.LogTail)-maxTailBytes):])),
+	}
 }

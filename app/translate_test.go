@@ -2,6 +2,7 @@ package app
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -167,5 +168,19 @@ func TestNothingOfAChangeIsLostAndAllOfItIsPlain(t *testing.T) {
 	list := hostGenerations(append(make([]agentbus.Generation, 500), agentbus.Generation{At: -1}))
 	if len(list) != 200 || hostGenerations(nil) != nil || hostGenerations([]agentbus.Generation{{At: 1 << 62}})[0].At != (time.Time{}) {
 		t.Errorf("%d generations", len(list))
+	}
+}
+
+func TestFailuresAreBoundedAndPlain(t *testing.T) {
+	t.Parallel()
+	got := hostError(&agentbus.StepError{
+		Code: strings.Repeat("c", 1<<10), Message: "\x1b[31mno\nroom\x1b[0m " + strings.Repeat("m", 1<<16), ExitCode: 7,
+		LogTail: strings.Repeat("early ", 1<<14) + "\x1b]0;title\x07late\nlines\n",
+	})
+	if !strings.HasPrefix(got.Message, "no room mmm") || !strings.HasSuffix(got.LogTail, "late\nlines\n") || strings.Contains(got.LogTail, "title") || got.ExitCode != 7 {
+		t.Errorf("message %.40q, tail %q", got.Message, got.LogTail[max(0, len(got.LogTail)-40):])
+	}
+	if n := len(got.Code) + len(got.Message) + len(got.LogTail); n > 11<<10 {
+		t.Errorf("%d bytes are kept", n)
 	}
 }
