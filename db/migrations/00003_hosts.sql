@@ -28,6 +28,9 @@ alter table rollout_hosts
     add target jsonb not null default '{}', -- what it is to run in the end
     add switched boolean not null default false,
     add note text not null default '';
+-- What goes on meanwhile can still go back, where it is known to what.
+update rollout_hosts p set before = jsonb_build_object('path', h.facts->>'running_path', 'commit', coalesce(h.facts->>'running_commit', ''))
+    from hosts h where h.name = p.host and p.state in ('ordered', 'received', 'fetching', 'building') and h.facts->>'running_path' <> '';
 
 -- A commit that a rollout showed to be bad. Nothing brings it to further hosts by
 -- itself until a person lifts that.
@@ -51,6 +54,7 @@ update orders o set received_at = (select min(recorded) from answers a where a.o
 create index orders_open on orders (host, gen) where ended_at is null;
 create index orders_expiry on orders (expires_at) where ended_at is null;
 create index orders_of_host on orders (host, issued_at desc);
+create index orders_deploys on orders (host, commit_sha, gen) where kind = 'deploy'; -- whether a host was given a commit
 
 alter table hosts
     add generations jsonb not null default '[]',
