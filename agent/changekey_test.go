@@ -49,7 +49,7 @@ func TestARunningAgentTakesUpItsNewKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := bus.Control.Revoke(t.Context(), map[string]time.Time{publicKey(old): time.Now().Add(time.Minute)}); err != nil {
+	if err := bus.Control.Revoke(t.Context(), map[string]time.Time{publicKey(old): time.Now().Add(time.Minute)}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := agentbus.FreshRoundTrip(t.Context(), first.Bus()); err == nil {

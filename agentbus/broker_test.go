@@ -217,7 +217,7 @@ func TestRevocationSurvivesARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Seed = seed
-	if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: time.Now()}); err != nil {
+	if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: time.Now()}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	c.kill()

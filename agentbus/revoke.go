@@ -35,8 +35,9 @@ func (c *Control) IssueHost(host, user string, ttl time.Duration) (string, error
 // Revoke cuts the connections of the holders of keys and refuses every certificate
 // that was issued to each until the time that stands beside it. The list lives in
 // the broker; repeating it, say after the broker was replaced, is harmless and
-// changes only what is missing.
-func (c *Control) Revoke(ctx context.Context, keys map[string]time.Time) error {
+// changes only what is missing. What was revoked before since leaves the list: all
+// certificates from then have ended, and the list is one message.
+func (c *Control) Revoke(ctx context.Context, keys map[string]time.Time, since time.Time) error {
 	for key := range keys {
 		if !nkeys.IsValidPublicUserKey(key) {
 			return errors.New("revoke host key: it is not a public user nkey")
@@ -48,6 +49,12 @@ func (c *Control) Revoke(ctx context.Context, keys map[string]time.Time) error {
 	err := c.editAccounts(ctx, func(a *jwt.AccountClaims) (changed bool) {
 		if a.Subject != publicKey(c.o.Keys.agents) {
 			return false
+		}
+		for key, at := range a.Revocations {
+			if _, named := keys[key]; !named && at < since.Unix() {
+				delete(a.Revocations, key)
+				changed = true
+			}
 		}
 		for key, at := range keys {
 			if a.Revocations[key] < at.Unix() {

@@ -53,7 +53,7 @@ func cutOff(t *testing.T, b *bustest.Bus, o agentbus.ControlOptions, conf agentb
 	bustest.Eventually(t, "connections", func() bool { return host.Connected() && kept.Connected() })
 	now := time.Now()
 	for range 2 { // twice is once
-		if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: now}); err != nil {
+		if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: now}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,14 +67,14 @@ func cutOff(t *testing.T, b *bustest.Bus, o agentbus.ControlOptions, conf agentb
 	refused("the broker let it in again")
 	// Neither a second server, which checks the accounts, nor a late repetition undoes it.
 	bustest.Connect(t, o)
-	if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: now.Add(-time.Hour)}); err != nil {
+	if err := b.Control.Revoke(t.Context(), map[string]time.Time{public: now.Add(-time.Hour)}, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	refused("it was undone")
 	if !kept.Connected() {
 		t.Error("another host was cut off too")
 	}
-	if err := b.Control.Revoke(t.Context(), map[string]time.Time{"nonsense": now}); err == nil {
+	if err := b.Control.Revoke(t.Context(), map[string]time.Time{"nonsense": now}, time.Time{}); err == nil {
 		t.Error("revoked nonsense")
 	}
 }
@@ -97,10 +97,18 @@ func TestManyKeysAreRefused(t *testing.T) {
 		_, key := bustest.HostKey(t)
 		keys[key] = time.Now()
 	}
-	if err := b.Control.Revoke(t.Context(), keys); err != nil {
+	if err := b.Control.Revoke(t.Context(), keys, time.Time{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := agentbus.FreshRoundTrip(t.Context(), conf); err == nil {
 		t.Error("one of many is still let in")
+	}
+	// The list does not grow for ever.
+	_, other := bustest.HostKey(t)
+	if err := b.Control.Revoke(t.Context(), map[string]time.Time{other: time.Now()}, time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := agentbus.FreshRoundTrip(t.Context(), conf); err != nil {
+		t.Errorf("what was revoked before the oldest certificate is still on the list: %v", err)
 	}
 }

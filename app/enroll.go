@@ -104,11 +104,12 @@ func (s service) RevokeHost(ctx context.Context, by fleet.Actor, name string) er
 // may be valid. It says all that the bus should know, so one that was away, or was
 // replaced, catches up with the next call.
 func (a *App) cutOff(ctx context.Context) error {
-	keys, err := a.db.RevokedKeys(ctx, a.cfg.Now().Add(-hostJWTTTL))
+	since := a.cfg.Now().Add(-hostJWTTTL)
+	keys, err := a.db.RevokedKeys(ctx, since)
 	if err != nil {
 		return err
 	}
-	return a.bus.Revoke(ctx, keys)
+	return a.bus.Revoke(ctx, keys, since)
 }
 
 // enroll answers a host that presents its one-time token and its own new key, or
