@@ -98,6 +98,9 @@ in
       after = [ "local-fs.target" "nix-daemon.socket" ];
       before = [ "nixfleet-agent.service" ];
       restartIfChanged = false;
+      # The system that it goes back to may not have this unit: its activation must
+      # not stop itself.
+      unitConfig.X-StopOnRemoval = false;
       path = programs;
       inherit environment;
       serviceConfig = {
