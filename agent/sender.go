@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -26,6 +27,7 @@ type answerKey struct {
 type tries struct {
 	due   time.Time
 	after time.Duration // pause before the next try
+	holds bool          // the later ones of its order wait until the bus has it
 }
 
 // sendAnswers repeats every answer until the server confirms it: that the bus
@@ -60,8 +62,9 @@ func (a *Agent) sendAnswers(ctx context.Context) error {
 }
 
 // sendDue sends what is due, oldest first, and returns when to look again. An
-// answer that the bus does not take holds back the later ones of its order, to
-// keep them in order.
+// answer that the bus does not take holds back the later ones of its order, also
+// until its next try: to confirm a later one is to confirm those before it. One
+// that no bus would take holds back nothing.
 func (a *Agent) sendDue(ctx context.Context, sent map[answerKey]tries) time.Duration {
 	pending := a.ledger.snapshot().Unconfirmed
 	open := make(map[answerKey]bool, len(pending))
@@ -82,10 +85,13 @@ func (a *Agent) sendDue(ctx context.Context, sent map[answerKey]tries) time.Dura
 			continue
 		}
 		if left := t.due.Sub(a.cfg.Now()); left > 0 {
+			stuck[answer.Order] = t.holds
 			wait = min(wait, left)
 			continue
 		}
-		ok := a.send(ctx, answer)
+		err := a.send(ctx, answer)
+		ok := err == nil
+		t.holds = !ok && !errors.Is(err, agentbus.ErrUnsendable)
 		if ok {
 			t.after = max(min(2*t.after, unconfirmedMax), unconfirmedMin)
 		} else {
@@ -94,15 +100,15 @@ func (a *Agent) sendDue(ctx context.Context, sent map[answerKey]tries) time.Dura
 		t.due = a.cfg.Now().Add(t.after)
 		sent[key] = t
 		wait = min(wait, t.after)
-		if stuck[answer.Order] = !ok; !ok && !a.cfg.Link.Connected() {
+		if stuck[answer.Order] = t.holds; !ok && !a.cfg.Link.Connected() {
 			break // the others would fare no better
 		}
 	}
 	return wait
 }
 
-func (a *Agent) send(ctx context.Context, answer agentbus.Answer) bool {
+func (a *Agent) send(ctx context.Context, answer agentbus.Answer) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
 	defer cancel()
-	return a.cfg.Link.Answer(ctx, answer) == nil
+	return a.cfg.Link.Answer(ctx, answer)
 }

@@ -16,6 +16,9 @@ import (
 // ErrAway is why something cannot be sent while the bus is out of reach.
 var ErrAway = errors.New("the bus is out of reach")
 
+// ErrUnsendable is why an answer can never be sent: to try again is of no use.
+var ErrUnsendable = errors.New("no bus takes it")
+
 // HostConfig is what a host knows of its fleet, from its enrolment.
 type HostConfig struct {
 	URLs      []string // addresses of the bus: tls or nats for TCP, wss or ws for the way through the server
@@ -209,14 +212,14 @@ func (h *HostLink) Summons() <-chan struct{} { return h.summons }
 func (h *HostLink) Answer(ctx context.Context, a Answer) error {
 	a.V = ProtocolVersion
 	if err := a.check(); err != nil {
-		return fmt.Errorf("send answer: %w", err)
+		return fmt.Errorf("send answer: %w: %w", ErrUnsendable, err)
 	}
 	data, err := json.Marshal(a)
 	if err != nil {
-		return fmt.Errorf("send answer: %w", err)
+		return fmt.Errorf("send answer: %w: %w", ErrUnsendable, err)
 	}
 	if len(data) > maxAnswer {
-		return fmt.Errorf("send answer: %d bytes are more than the %d that an answer may have", len(data), maxAnswer)
+		return fmt.Errorf("send answer: %w: %d bytes are more than the %d that an answer may have", ErrUnsendable, len(data), maxAnswer)
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
