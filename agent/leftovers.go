@@ -32,6 +32,10 @@ func groupLives(pgid int) bool {
 	return slices.ContainsFunc(groupMembers(pgid), func(m member) bool { return !m.dead })
 }
 
+// ofThisUser reports whether uid, that of the person who started a process, is the
+// agent's own. Anybody can give a program any environment.
+func ofThisUser(uid int) bool { return uid == os.Getuid() }
+
 // markKey is the context's key for the mark of the programs that an agent starts
 // for an order: a variable in their environment, which what they start inherits.
 type markKey struct{}

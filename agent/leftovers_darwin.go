@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withMark are the other processes that have mark in their environment.
+// withMark are the other processes of this user that have mark in their environment.
 func withMark(mark string) (pids []int) {
 	all, err := unix.SysctlKinfoProcSlice("kern.proc.all")
 	if err != nil {
@@ -15,7 +15,7 @@ func withMark(mark string) (pids []int) {
 	}
 	for _, p := range all {
 		pid := int(p.Proc.P_pid)
-		if pid <= 0 || pid == os.Getpid() {
+		if pid <= 0 || pid == os.Getpid() || !ofThisUser(int(p.Eproc.Pcred.P_ruid)) {
 			continue
 		}
 		// Arguments and environment, each ended by a NUL.

@@ -3,6 +3,7 @@ package agent
 import (
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 )
@@ -66,5 +67,37 @@ func TestGroupIsStopped(t *testing.T) {
 	}
 	if p, err := recordProcess(os.Getpid(), ""); err == nil && p.Start == "" {
 		t.Error("no start time")
+	}
+}
+
+// Anybody can start a program with the agent's mark; the agent must neither wait for
+// it nor end it.
+func TestMarkOfAnotherUserIsNoMark(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can start a program as somebody else")
+	}
+	mark := "NIXFLEET_WORK_OF=" + t.TempDir()
+	var pids []int
+	for _, uid := range []uint32{0, 65534} {
+		cmd := exec.Command("/bin/sh", "-c", "echo; read x")
+		cmd.Dir, cmd.Env = "/", []string{mark}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		in, _ := cmd.StdinPipe()
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Skip(err)
+		}
+		defer func() { _ = in.Close(); _ = cmd.Wait() }()
+		if _, err := out.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, cmd.Process.Pid)
+	}
+	if got := withMark(mark); !slices.Equal(got, pids[:1]) {
+		t.Errorf("found %v, want %v alone", got, pids[:1])
 	}
 }
