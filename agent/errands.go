@@ -96,7 +96,7 @@ func (t *task) runErrand(ctx context.Context, e errand, argv []string, limit tim
 			return err
 		}
 	}
-	if !t.until(ctx, over, func() bool { return ctx.Err() != nil }) {
+	if !t.until(ctx, over, switchPoll, func() bool { return ctx.Err() != nil }) {
 		return fmt.Errorf("the %s was ordered, and nothing came of it within %s", e.Act, limit)
 	}
 	return nil
@@ -116,7 +116,7 @@ func (t *task) command(ctx context.Context, argv []string) error {
 // announce gives the server time to record what is about to happen. It is no
 // condition: the next process repeats what the server has not confirmed.
 func (t *task) announce(ctx context.Context) {
-	t.until(ctx, t.cfg.Now().Add(announceTime), func() bool {
+	t.until(ctx, t.cfg.Now().Add(announceTime), switchPoll, func() bool {
 		rec := t.ledger.snapshot()
 		for _, a := range rec.Unconfirmed {
 			if a.Order == t.order.ID {
@@ -130,7 +130,7 @@ func (t *task) announce(ctx context.Context) {
 // back waits until all is well after a boot and checks which system came up.
 func (t *task) back(ctx context.Context, into string) (string, error) {
 	var bad error
-	well := t.until(ctx, t.cfg.Now().Add(returnTimeout), func() bool {
+	well := t.until(ctx, t.cfg.Now().Add(returnTimeout), checkPause, func() bool {
 		bad = t.unwell(ctx)
 		return bad == nil
 	})
@@ -147,9 +147,7 @@ func (t *task) back(ctx context.Context, into string) (string, error) {
 }
 
 func (t *task) unwell(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	if err := t.cfg.FreshRoundTrip(ctx); err != nil {
+	if _, err := t.cfg.probe(ctx, nil); err != nil {
 		return fmt.Errorf("no new connection to the bus came about: %w", err)
 	}
 	for _, check := range t.order.Policy.Health {
@@ -176,12 +174,12 @@ func (t *task) checkBooted(into string) error {
 
 // until looks again and again whether ok; false when that is not before the host's
 // clock passes limit or ctx ends.
-func (t *task) until(ctx context.Context, limit time.Time, ok func() bool) bool {
+func (t *task) until(ctx context.Context, limit time.Time, rest time.Duration, ok func() bool) bool {
 	for !ok() {
 		if ctx.Err() != nil || t.cfg.Now().After(limit) {
 			return false
 		}
-		pause(ctx, switchPoll)
+		pause(ctx, rest)
 	}
 	return true
 }

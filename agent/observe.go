@@ -30,7 +30,7 @@ func (a *Agent) unitsFailed(ctx context.Context, age time.Duration) []string {
 	a.units.mu.Lock()
 	defer a.units.mu.Unlock()
 	if age == 0 || a.units.at.IsZero() || time.Since(a.units.at) >= age {
-		failed := failedUnits(ctx, a.cfg.systemctl()).Failed
+		failed := failedUnits(ctx, a.cfg.systemctl(), a.cfg.Platform).Failed
 		a.units.failed, a.units.at = failed[:min(len(failed), maxFailedUnits)], time.Now()
 	}
 	return a.units.failed

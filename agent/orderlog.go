@@ -117,7 +117,7 @@ func (b *logbook) open(order string) (*orderLog, error) {
 	l.mu.Lock()
 	l.file, l.size, l.state.Whole = file, info.Size(), false
 	l.mu.Unlock()
-	prune(b.dir, keptLogs)
+	prune(b.dir, keptLogs, order)
 	return l, nil
 }
 
@@ -221,9 +221,13 @@ func (l *orderLog) confirm(c agentbus.LogConfirm) (done bool) {
 	return false
 }
 
-// prune removes all but the newest entries of a directory.
-func prune(dir string, keep int) {
+// prune removes all but the newest entries of a directory. Those that belong to
+// order stay, whatever the clock said when the others were made.
+func prune(dir string, keep int, order string) {
 	entries, err := os.ReadDir(dir)
+	entries = slices.DeleteFunc(entries, func(e os.DirEntry) bool {
+		return strings.TrimSuffix(e.Name(), filepath.Ext(e.Name())) == order
+	})
 	if err != nil || len(entries) <= keep {
 		return
 	}

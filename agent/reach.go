@@ -52,6 +52,8 @@ func (r reach) since(before reach) network {
 // probe tries the bus and the anchors at the same time. The error is why the bus
 // did not answer.
 func (c *Config) probe(ctx context.Context, anchors []string) (r reach, bus error) {
+	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
+	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	wg.Go(func() { bus = c.FreshRoundTrip(ctx) })
@@ -76,8 +78,16 @@ func answers(ctx context.Context, anchor string) bool {
 	if err != nil {
 		return false
 	}
-	_ = conn.Close()
-	return true
+	defer conn.Close()
+	return !onThisMachine(conn)
+}
+
+// onThisMachine reports whether conn has crossed no network: who speaks to an
+// address of its own machine does so from that address.
+func onThisMachine(conn net.Conn) bool {
+	here, _, _ := net.SplitHostPort(conn.LocalAddr().String())
+	there, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+	return here == there
 }
 
 // anchors are the addresses that tell a lost network from a server that is down:

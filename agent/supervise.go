@@ -187,7 +187,7 @@ func (s supervisor) judgeBack(ctx context.Context, back string, end activated) (
 		return "", fmt.Sprintf("the activation ended well, but %s %s", link, what)
 	}
 	if end.ExitCode == exitUnitsFailed {
-		now := failedUnits(ctx, s.job.Systemctl)
+		now := failedUnits(ctx, s.job.Systemctl, s.job.Platform)
 		if !now.Known {
 			return "", "some units did not start, and it is not known which"
 		}

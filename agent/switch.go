@@ -114,7 +114,7 @@ func (t *task) build(ctx context.Context, commit string) (string, error) {
 		}
 		return "", failed(agentbus.StepBuilding, "build_failed", err)
 	}
-	prune(filepath.Dir(root), keptRoots)
+	prune(filepath.Dir(root), keptRoots, t.order.ID)
 	made := evaluated{Commit: commit, Attr: attr, Path: path}
 	return path, t.notes.update(func(n *notes) {
 		n.failed(errBuild, nil)
@@ -161,7 +161,7 @@ func (t *task) writeJob(ctx context.Context, d jobDir, a aim) error {
 	if isFull(err) {
 		return failed(agentbus.StepBuilding, "disk_full", fmt.Errorf("there is no room to record the switch, so it did not begin: %w", err))
 	}
-	prune(filepath.Dir(string(d)), keptJobs)
+	prune(filepath.Dir(string(d)), keptJobs, t.order.ID)
 	return err
 }
 

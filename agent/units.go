@@ -3,7 +3,9 @@ package agent
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -18,13 +20,18 @@ type units struct {
 	Problem string   `json:"problem,omitempty"` // why it could not be asked; "" where there is none
 }
 
-// failedUnits asks systemd by way of systemctl; "" means that there is none.
-func failedUnits(ctx context.Context, systemctl string) units {
+// failedUnits asks systemd by way of systemctl; "" means that there is none. The
+// units of a home are those of its person.
+func failedUnits(ctx context.Context, systemctl string, p Platform) units {
 	if systemctl == "" {
 		return units{}
 	}
+	argv := []string{systemctl, "list-units", "--failed", "--plain", "--no-legend", "--no-pager"}
+	if p == Home {
+		argv = append(argv, "--user")
+	}
 	res, err := run(ctx, command{
-		argv: []string{systemctl, "list-units", "--failed", "--plain", "--no-legend", "--no-pager"},
+		argv: argv,
 		env:  environ("LC_ALL=C"), dir: "/", timeout: systemctlTimeout,
 	})
 	if err != nil {
@@ -50,9 +57,10 @@ func (u units) since(before units) []string {
 	return fresh
 }
 
-// systemctl is the program to ask systemd with; "" where systemd does not run.
+// systemctl is the program to ask systemd with; "" where systemd does not run, or
+// not for the person whose home it is.
 func (c *Config) systemctl() string {
-	if c.Tools == "" && !RunsSystemd() {
+	if c.Tools == "" && (!RunsSystemd() || c.Platform == Home && !runsForUser()) {
 		return ""
 	}
 	program := c.tool([]string{"systemctl"})[0]
@@ -60,4 +68,11 @@ func (c *Config) systemctl() string {
 		return path
 	}
 	return program
+}
+
+// runsForUser reports whether systemd runs for the person that the agent works for.
+func runsForUser() bool {
+	dir := os.Getenv("XDG_RUNTIME_DIR")
+	_, err := os.Stat(filepath.Join(dir, "systemd/private"))
+	return dir != "" && err == nil
 }

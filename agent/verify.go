@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
 )
 
-// Bounds of one look at the host after a switch.
+// Bounds of a look at the host after a switch. Each part has its own: a bus that
+// does not answer must not take the time to see that all else is well.
 const (
-	checkTimeout = 20 * time.Second
+	reachTimeout = 10 * time.Second
+	checkTimeout = 20 * time.Second // of one health check
 	checkPause   = time.Second
 )
 
@@ -100,8 +103,6 @@ func (t *task) waitingSince(d jobDir, j job) time.Time {
 // look is one look at everything. That only the server is down is said last, when
 // all else is well.
 func (t *task) look(ctx context.Context, j job, act activated) *finding {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
 	if bad := checkPaths(j, act); bad != nil {
 		return bad
 	}
@@ -110,7 +111,7 @@ func (t *task) look(ctx context.Context, j job, act activated) *finding {
 	if state == networkLost {
 		return &finding{code: findNetworkLost, err: fmt.Errorf("neither the bus nor anything else that answered before the switch answers now: %w", bus)}
 	}
-	if bad := checkUnits(j.Before.Units, failedUnits(ctx, j.Systemctl), act); bad != nil {
+	if bad := checkUnits(j.Before.Units, failedUnits(ctx, j.Systemctl, j.Platform), act); bad != nil {
 		return bad
 	}
 	for _, check := range t.order.Policy.Health {
@@ -162,9 +163,15 @@ func unitList(names []string) string {
 
 // checkHealth carries out one check of the policy's deploy.health.
 func (t *task) checkHealth(ctx context.Context, c agentbus.HealthCheck) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	switch {
 	case c.Unit != "":
-		if err := t.try(ctx, t.cfg.tool([]string{"systemctl", "is-active", "--quiet", "--", c.Unit})...); err != nil {
+		ask := []string{"systemctl", "is-active", "--quiet", "--", c.Unit}
+		if t.cfg.Platform == Home {
+			ask = slices.Insert(ask, 1, "--user")
+		}
+		if err := t.try(ctx, t.cfg.tool(ask)...); err != nil {
 			return fmt.Errorf("unit %s is not active", c.Unit)
 		}
 	case c.HTTP != "":

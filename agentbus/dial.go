@@ -58,6 +58,9 @@ func (d *hostDialer) Dial(_, _ string) (net.Conn, error) {
 		d.failed.Store(&err)
 		return nil, err
 	}
+	if d.always != nil { // nats.go greets the broker without a context
+		context.AfterFunc(d.always, func() { _ = conn.Close() })
+	}
 	if len(conn.others) > 0 {
 		d.others.Store(&conn.others)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/agentbus/broker"
@@ -224,5 +227,33 @@ func TestFreshRoundTrip(t *testing.T) {
 	cfg.URLs = []string{"nats://127.0.0.1:1"}
 	if err := agentbus.FreshRoundTrip(t.Context(), cfg); err == nil {
 		t.Error("no broker, but no error")
+	}
+}
+
+// A broker with more connections than it can serve greets and says nothing more. A
+// round trip over it ends when its time does.
+func TestFreshRoundTripEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Write([]byte(`INFO {"server_id":"x","version":"2.10.0","proto":1,"headers":true,"max_payload":1048576,"nonce":"AAAA"}` + "\r\n"))
+		_, _ = conn.Read(make([]byte, 1)) // the host's greeting
+		cancel()
+		_, _ = io.Copy(io.Discard, conn)
+	}()
+	cfg := bustest.Start(t).Host(t, "web1")
+	cfg.URLs = []string{"nats://" + l.Addr().String()}
+	if err := agentbus.FreshRoundTrip(ctx, cfg); err == nil || errors.Is(err, nats.ErrTimeout) || strings.Contains(err.Error(), "timeout") {
+		t.Errorf("it did not end before nats.go's own timeout: %v", err)
 	}
 }
