@@ -144,7 +144,7 @@ func (a *App) openBus(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keys: %w", err)
 	}
-	opts := agentbus.ControlOptions{Keys: a.keys, Now: a.cfg.Now}
+	opts := agentbus.ControlOptions{Keys: a.keys, Now: a.cfg.Now, Log: a.busLog()}
 	pool, err := a.pinGiven()
 	if err != nil {
 		return err

@@ -12,11 +12,22 @@ import (
 	"github.com/nixfleet/nixfleet/agentbus"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/rs/zerolog"
 )
 
 // answersCursor names the row that says how far the answers of the bus have been
 // recorded.
 const answersCursor = "answers"
+
+// busLines is how many lines a minute the log takes of what goes wrong on the bus: any
+// host can make it as many as it likes.
+const busLines = 20
+
+// busLog writes down what goes wrong on the bus, as answers that can't be recorded.
+func (a *App) busLog() func(string) {
+	log := a.log.Sample(&zerolog.BurstSampler{Burst: busLines, Period: time.Minute})
+	return func(line string) { log.Warn().Str("part", "bus").Msg(fleet.PlainLine(line, 1000)) }
+}
 
 // send puts the order that each host is to read next on the bus. Sending one twice
 // is harmless: its generation makes the second a repetition.

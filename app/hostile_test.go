@@ -176,3 +176,21 @@ func nested(depth int) any {
 	}
 	return v
 }
+
+// Any host may send nonsense, so what is said of it must neither fill the disk nor
+// reach a terminal as it came.
+func TestWhatGoesWrongOnTheBusIsSaidNowAndThen(t *testing.T) {
+	t.Parallel()
+	r := newReplica(t, dbtest.New(t))
+	say := r.busLog()
+	for range 10_000 {
+		say("bus: passed over message 7 on log.web1.\x1b[31mx: it is no answer")
+	}
+	said := r.log.String()
+	if n := strings.Count(said, "passed over message"); n == 0 || n > 3*busLines {
+		t.Errorf("%d lines", n)
+	}
+	if strings.Contains(said, "31m") {
+		t.Errorf("the log holds an escape sequence: %.200s", said)
+	}
+}
