@@ -61,7 +61,7 @@ type Service interface {
 // NewHost is a host that is about to be enrolled.
 type NewHost struct {
 	Name string   `json:"name" doc:"Name of the host" pattern:"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" example:"web1"`
-	Attr string   `json:"attr,omitempty" doc:"Flake attribute that builds it; not with again" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
+	Attr string   `json:"attr,omitempty" doc:"Flake attribute that builds it; not with again" maxLength:"300" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
 	Repo string   `json:"repo,omitempty" doc:"owner/name of its repository; may be left out when the App watches one only" example:"alice/nixcfg"`
 	Tags []string `json:"tags,omitempty" doc:"Tags that selectors use" example:"[\"canary\"]"`
 	// Again is for a machine that was set up anew: the host keeps attribute, tags and

@@ -169,6 +169,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		"taken name":        {"all", api.NewHost{Name: "web1", Attr: "nixosConfigurations.web1"}, "Revoke it first"},
 		"hostile name":      {"all", api.NewHost{Name: "../x", Attr: "nixosConfigurations.x"}, "name: expected string to match pattern"},
 		"foreign attribute": {"all", api.NewHost{Name: "x", Attr: "packages.x"}, "attr: expected string to match pattern"},
+		"long attribute":    {"all", api.NewHost{Name: "x", Attr: "nixosConfigurations." + strings.Repeat("x", 4000)}, "attr: expected length <= 300"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

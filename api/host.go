@@ -33,7 +33,7 @@ type HostDetail struct {
 type HostChange struct {
 	Tags *[]string `json:"tags,omitempty" doc:"All its tags" maxItems:"100"`
 	Mode *string   `json:"mode,omitempty" enum:"fleet,manual,automatic" doc:"fleet takes part in rollouts, manual is left to people, automatic follows the default branch by itself"`
-	Attr *string   `json:"attr,omitempty" doc:"Flake attribute that builds it" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$"`
+	Attr *string   `json:"attr,omitempty" doc:"Flake attribute that builds it" maxLength:"300" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$"`
 }
 
 type hostDetailOutput struct{ Body HostDetail }
