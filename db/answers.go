@@ -97,6 +97,9 @@ func (d *DB) RecordAnswers(ctx context.Context, rows []AnswerRow, now time.Time)
 		return nil, nil
 	}
 	err := d.tx(ctx, func(tx pgx.Tx) error { return d.recordAnswers(ctx, tx, rows, now) })
+	if unstorable(err) {
+		err = d.recordApart(ctx, rows, err, now)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("record %d answers: %w", len(rows), err)
 	}

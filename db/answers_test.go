@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -190,6 +191,40 @@ func TestAFloodOfAnswersIsNotKept(t *testing.T) {
 	equal(t, "states", w.states("R1"), map[string]fleet.HostState{"web1": fleet.HostFailed})
 	if n := w.count(`select count(*) from answers`); n != 501 {
 		t.Errorf("%d answers are kept", n)
+	}
+}
+
+// An answer that can't be stored keeps no other waiting, whatever makes it so. Here it
+// is an evaluation of an attribute that no index holds.
+func TestAnAnswerThatCannotBeStoredIsPassedOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2")
+	w.running("R1", "ccc", "web1", "web2")
+	_, err := w.d.Pool().Exec(t.Context(), `
+		update hosts set attr = (select string_agg(md5(i::text), '') from generate_series(1, 200) i) where name = 'web1'`)
+	must(t, err)
+	bad := answerTo("R1-web1", "web1", 3, "healthy")
+	bad.Facts = &fleet.HostFacts{At: t0, ExpectedCommit: strings.Repeat("a", 40), ExpectedPath: "/nix/store/" + strings.Repeat("b", 40)}
+	batch := []db.AnswerRow{answerTo("R1-web2", "web2", 2, "building"), bad, answerTo("R1-web2", "web2", 4, "healthy")}
+	confirmed, err := w.d.RecordAnswers(t.Context(), batch, w.now)
+	must(t, err)
+	if len(confirmed) != 2 {
+		t.Errorf("confirmed %+v", confirmed)
+	}
+	equal(t, "states", w.states("R1"), map[string]fleet.HostState{"web1": fleet.HostOrdered, "web2": fleet.HostHealthy})
+	if seq, err := w.d.Cursor(t.Context(), "answers"); err != nil || seq != 4 {
+		t.Errorf("cursor %d, %v", seq, err)
+	}
+	if n := w.count(`select count(*) from history where kind = 'answer.unstorable' and subject = 'order/R1-web1' and reason like '%healthy%'`); n != 1 {
+		t.Errorf("%d lines of history", n)
+	}
+	// Also where it is the last one.
+	bad.StreamSeq = 5
+	_, err = w.d.RecordAnswers(t.Context(), []db.AnswerRow{bad}, w.now)
+	must(t, err)
+	if seq, err := w.d.Cursor(t.Context(), "answers"); err != nil || seq != 5 {
+		t.Errorf("cursor %d, %v", seq, err)
 	}
 }
 
