@@ -138,7 +138,7 @@ func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) 
 			return err
 		}
 		if !beyond {
-			record.Rollout = newRollout(u.Repo, sha, state.Policy.Value.Deploy, record.At)
+			record.Rollout = newRollout(u.Repo, sha, deployPolicy(state.Policy.Value, u.Request), record.At)
 			record.Rollout.UpdateID = u.ID
 			record.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", u.Number)
 			record.Rollout.Actor = m.By.Login

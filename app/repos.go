@@ -99,7 +99,7 @@ func (a *App) rolloutOfPush(ctx context.Context, c db.RepoClaim, head string, po
 	if !slices.ContainsFunc(files, func(f string) bool { return slices.Contains(policy.Value.Updates.Files, f) }) {
 		return nil, nil
 	}
-	r := newRollout(c.Repo, head, policy.Value.Deploy, now)
+	r := newRollout(c.Repo, head, policy.Value.Unasked(), now)
 	r.Reason, r.Actor = "the default branch moved and its lock changed", "push"
 	return r, nil
 }

@@ -106,7 +106,7 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 	if v.State == fleet.UpdateMerged && !change.Ignored {
 		change.MergeSHA, change.MergedBy = snap.Pull.Value.MergeCommitSHA, mergedBy(u, snap.Pull.Value)
 		if rollsOut(u, snap) && snap.Policy.Known() && deploys(snap.Policy.Value.Deploy, snap.Recorded.Request) {
-			change.Rollout = newRollout(snap.Repo, change.MergeSHA, snap.Policy.Value.Deploy, now)
+			change.Rollout = newRollout(snap.Repo, change.MergeSHA, deployPolicy(snap.Policy.Value, snap.Recorded.Request), now)
 			change.Rollout.Reason = fmt.Sprintf("pull request #%d was merged", snap.Number)
 			change.Rollout.Actor = change.MergedBy
 		}
@@ -138,6 +138,15 @@ func deploys(p fleet.DeployPolicy, r *fleet.MergeRequest) bool {
 		return r.Deploy
 	}
 	return p.Auto
+}
+
+// deployPolicy is how a merge is brought to hosts: a freeze does not hold up what a
+// person asked for.
+func deployPolicy(p fleet.Policy, asked *fleet.MergeRequest) fleet.DeployPolicy {
+	if asked != nil {
+		return p.Deploy
+	}
+	return p.Unasked()
 }
 
 func newRollout(repo fleet.Repo, commit string, deploy fleet.DeployPolicy, now time.Time) *db.NewRollout {

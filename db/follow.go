@@ -105,7 +105,7 @@ func readFollowing(ctx context.Context, tx pgx.Tx, repoID int64) (fleet.FollowFa
 	if err != nil {
 		return fleet.FollowFacts{}, err
 	}
-	f := fleet.FollowFacts{Head: r.HeadSHA, Quarantine: r.Quarantine, Deploy: r.Policy.Deploy, Hosts: make([]fleet.Following, len(rows))}
+	f := fleet.FollowFacts{Head: r.HeadSHA, Quarantine: r.Quarantine, Deploy: r.Policy.Unasked(), Hosts: make([]fleet.Following, len(rows))}
 	for i, h := range rows {
 		f.Hosts[i] = fleet.Following{
 			Host: h.host(), Open: h.Open, Stopped: h.Stopped,

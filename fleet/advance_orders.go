@@ -21,6 +21,10 @@ func (a *advancing) dispatch() {
 		return
 	}
 	a.places = max(1, a.f.Rollout.Plan.MaxParallel) - a.tally().underWay
+	if inside, until, err := frozen(a.f.Rollout.Plan.Freeze, a.now); err != nil || inside != nil {
+		a.wake(orTime(until, a.now.Add(time.Hour)))
+		return
+	}
 	a.restarts()
 	open, next, err := opens(a.f.Rollout.Plan.Windows, a.now)
 	if err != nil || !open {

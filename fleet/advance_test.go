@@ -276,8 +276,28 @@ func TestOrdersAreGivenOnlyInsideWindows(t *testing.T) {
 	if want := noon.Add(time.Hour); s.last.State != RolloutRunning || !s.last.Again.Equal(want) {
 		t.Errorf("%s, looks again at %s, expected %s", s.last.State, s.last.Again, want)
 	}
+	s.orders("")
+	s.is(RolloutRunning, "Deploying 0/1 hosts… It waits until "+noon.Add(time.Hour).Format("Mon 2006-01-02")+" 13:00 UTC, when it may deploy again.")
 	s.passes(time.Hour)
 	s.orders("h1")
+}
+
+// What nobody asked for waits for the end of a freeze; what a person asked for does not.
+func TestAFreezeHoldsUpWhatNobodyAskedFor(t *testing.T) {
+	t.Parallel()
+	policy := Policy{Deploy: DefaultPolicy().Deploy, Updates: UpdatePolicy{Freeze: []Freeze{{From: "Wed 11:00", To: "Wed 14:00", Reason: "audit"}}}}
+	s := newStory(t, enrolled(1, noon), func(p *DeployPolicy) { p.Freeze = policy.Unasked().Freeze })
+	s.orders("")
+	if want := noon.Add(2 * time.Hour); !s.last.Again.Equal(want) {
+		t.Errorf("it looks again at %s, expected %s", s.last.Again, want)
+	}
+	s.orders("")
+	s.is(RolloutRunning, "Deploying 0/1 hosts… It waits until "+noon.Format("Mon 2006-01-02")+" 14:00 UTC, the end of a freeze (audit).")
+	s.passes(2 * time.Hour)
+	s.orders("h1")
+
+	asked := newStory(t, enrolled(1, noon), func(p *DeployPolicy) { p.Freeze = policy.Deploy.Freeze })
+	asked.orders("h1")
 }
 
 func TestARolloutOfNobodySucceeds(t *testing.T) {
@@ -321,7 +341,7 @@ func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
 
 func TestARolloutWithoutHostsYetIsJustPlanned(t *testing.T) {
 	t.Parallel()
-	if got := headline(Rollout{State: RolloutPlanned}, nil); got != "Planned." {
+	if got := headline(Rollout{State: RolloutPlanned}, nil, time.Time{}); got != "Planned." {
 		t.Errorf("it says %q", got)
 	}
 }

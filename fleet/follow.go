@@ -42,6 +42,10 @@ func Follow(f FollowFacts, now time.Time) (Followed, error) {
 	if err != nil {
 		return out, fmt.Errorf("deploy.windows: %w", err)
 	}
+	freeze, _, err := frozen(f.Deploy.Freeze, now)
+	if err != nil {
+		return out, fmt.Errorf("updates.freeze: %w", err)
+	}
 	places, failed := max(1, f.Deploy.MaxParallel), 0
 	for _, h := range f.Hosts {
 		if h.Open {
@@ -62,6 +66,8 @@ func Follow(f FollowFacts, now time.Time) (Followed, error) {
 			why = "the head is in quarantine: " + f.Quarantine
 		case failed >= budget:
 			why = fmt.Sprintf("the head failed on %d of the hosts that follow", failed)
+		case freeze != nil:
+			why = "it waits for the end of a freeze"
 		case !inside:
 			why = "it waits for a window of deploy.windows"
 		case len(out.Hosts) >= places:

@@ -90,7 +90,7 @@ func TestANewerRolloutTakesThePlaceOfOneThatHasNotBegun(t *testing.T) {
 	t.Parallel()
 	s := newOvertaken(t, func(p *DeployPolicy) { p.Windows = []Freeze{{From: "Wed 13:00", To: "Wed 14:00"}} })
 	s.orders("")
-	s.is(RolloutRunning, "Deploying 0/5 hosts…")
+	s.is(RolloutRunning, "Deploying 0/5 hosts… It waits until Wed 2026-03-04 13:00 UTC, when it may deploy again.")
 	s.facts.Newer = true
 	s.passes(time.Hour) // its window opens
 	s.orders("")

@@ -67,15 +67,18 @@ func MakePlan(p DeployPolicy, hosts []Host) (Plan, []HostProgress, error) {
 		Windows:     slices.Clone(p.Windows),
 
 		Reboot:        cmp.Or(p.Reboot, "never"),
+		Freeze:        slices.Clone(p.Freeze),
 		RebootWindows: slices.Clone(p.RebootWindows),
 		Unreachable:   cmp.Or(p.Unreachable, "keep"),
 		Anchors:       slices.Clone(p.Anchors),
 		Settle:        p.Settle,
 	}
-	for key, windows := range map[string][]Freeze{"windows": p.Windows, "reboot_windows": p.RebootWindows} {
+	for key, windows := range map[string][]Freeze{
+		"deploy.windows": p.Windows, "deploy.reboot_windows": p.RebootWindows, "updates.freeze": p.Freeze,
+	} {
 		for i, w := range windows {
 			if err := w.Validate(); err != nil {
-				return Plan{}, nil, fmt.Errorf("plan rollout: deploy.%s[%d].%w", key, i, err)
+				return Plan{}, nil, fmt.Errorf("plan rollout: %s[%d].%w", key, i, err)
 			}
 		}
 	}

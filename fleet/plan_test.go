@@ -158,6 +158,7 @@ func TestPlansThatCannotBeMade(t *testing.T) {
 		"deploy.waves[0].hosts: found \"0\"":     func(p *DeployPolicy) { p.Waves = []WavePolicy{{Hosts: "0"}} },
 		"deploy.windows[0].from: found \"noon\"": func(p *DeployPolicy) { p.Windows = []Freeze{{From: "noon"}} },
 		"deploy.reboot_windows[0].to: found":     func(p *DeployPolicy) { p.RebootWindows = []Freeze{{From: "Sun 02:00"}} },
+		"updates.freeze[0].from: found":          func(p *DeployPolicy) { p.Freeze = []Freeze{{From: "noon"}} },
 	}
 	for want, change := range cases {
 		p := DefaultPolicy().Deploy

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Policy is `.github/nixfleet.yml` of the base branch (SPEC 8), or the same
 // settings from elsewhere where that file is absent.
@@ -65,11 +68,23 @@ type DeployPolicy struct {
 	Timeouts    Timeouts
 	Health      []HealthCheck
 
+	// Freeze is when nothing is deployed that nobody asked for. It is no key of its
+	// own: see [Policy.Unasked].
+	Freeze []Freeze
+
 	RebootWindows []Freeze      // with Reboot window: when hosts may reboot; none means Windows
 	Unreachable   string        // keep or rollback: of a good switch while the server does not answer and the network does
 	Anchors       []string      // host:port that tell a lost network from a server that is down
 	Settle        time.Duration // how long all has to stay well after a switch
 	KeepLogs      time.Duration // how long the output of orders is kept
+}
+
+// Unasked is how a commit is brought to hosts that no person asked for: not while a
+// freeze keeps updates from merging by themselves.
+func (p Policy) Unasked() DeployPolicy {
+	d := p.Deploy
+	d.Freeze = slices.Clone(p.Updates.Freeze)
+	return d
 }
 
 // WavePolicy is one wave before it is resolved to hosts.

@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Progress counts a rollout's hosts: done runs what it is to run, failed did not get
@@ -42,7 +43,7 @@ func wordsOf(k RolloutKind) kindWords {
 
 // headline is a rollout in one sentence. The rollout that restores it tells how far
 // a rollback is.
-func headline(r Rollout, restoring *Rollout) string {
+func headline(r Rollout, restoring *Rollout, now time.Time) string {
 	words := wordsOf(r.Kind)
 	done, failed, skipped, total := Progress(r)
 	of := fmt.Sprintf("%d/%d hosts", done, total)
@@ -61,9 +62,11 @@ func headline(r Rollout, restoring *Rollout) string {
 		return fmt.Sprintf("%s for %s.", words.planned, count(total, "host"))
 	case RolloutRunning:
 		if tail != "" {
-			return words.doing + " " + of + "… (" + tail[2:] + ")"
+			of += "… (" + tail[2:] + ")"
+		} else {
+			of += "…"
 		}
-		return words.doing + " " + of + "…"
+		return words.doing + " " + of + waits(r, now)
 	case RolloutSucceeded:
 		return succeeded(r, words, of, tail)
 	case RolloutPaused:
@@ -71,7 +74,7 @@ func headline(r Rollout, restoring *Rollout) string {
 	case RolloutHalted:
 		return words.stop("halted") + " at " + of + tail + "."
 	case RolloutRollingBack, RolloutRolledBack:
-		return rollback(r, restoring)
+		return rollback(r, restoring, now)
 	case RolloutFailed:
 		if r.Kind == RolloutRestore {
 			return "Rollback failed: " + of + " went back" + tail + "."
@@ -86,6 +89,24 @@ func headline(r Rollout, restoring *Rollout) string {
 		return "Superseded by a newer rollout at " + of + "."
 	}
 	return of + tail
+}
+
+// waits says what a rollout that runs waits for, while no host is under way and the
+// time is not one to give orders at.
+func waits(r Rollout, now time.Time) string {
+	still := func(p HostProgress) bool { return p.State.UnderWay() }
+	left := func(p HostProgress) bool { return p.State == HostWaiting }
+	if slices.ContainsFunc(r.Hosts, still) || !slices.ContainsFunc(r.Hosts, left) {
+		return ""
+	}
+	const form = "Mon 2006-01-02 15:04 UTC"
+	if f, until, err := frozen(r.Plan.Freeze, now); err == nil && f != nil {
+		return fmt.Sprintf(" It waits until %s, the end of a freeze (%s).", until.UTC().Format(form), orElse(plain(f.Reason, 100), "no reason given"))
+	}
+	if open, next, err := opens(r.Plan.Windows, now); err == nil && !open {
+		return fmt.Sprintf(" It waits until %s, when it may deploy again.", next.UTC().Format(form))
+	}
+	return ""
 }
 
 // stop is a word for a rollout that stands still, as the beginning of a sentence.
@@ -110,14 +131,14 @@ func succeeded(r Rollout, words kindWords, of, tail string) string {
 }
 
 // rollback is the headline of a rollout that is undone.
-func rollback(r Rollout, restoring *Rollout) string {
+func rollback(r Rollout, restoring *Rollout, now time.Time) string {
 	if restoring != nil {
 		as := *restoring
 		as.Kind, as.State = RolloutRestore, RolloutRunning
 		if r.State == RolloutRolledBack {
 			as.State = RolloutSucceeded
 		}
-		return headline(as, nil)
+		return headline(as, nil, now)
 	}
 	if r.State == RolloutRolledBack {
 		return "Rolled back: no host had to."

@@ -14,6 +14,7 @@ type Plan struct {
 	Windows     []Freeze      `json:"windows,omitempty"` // orders are given only inside these; none means always
 
 	Reboot        string        `json:"reboot,omitempty"` // never, when_needed or window
+	Freeze        []Freeze      `json:"freeze,omitempty"` // no orders are given inside these
 	RebootWindows []Freeze      `json:"reboot_windows,omitempty"`
 	Unreachable   string        `json:"unreachable,omitempty"` // keep or rollback
 	Anchors       []string      `json:"anchors,omitempty"`
