@@ -165,13 +165,34 @@ func (s supervisor) goBack(code, reason string) outcome {
 	if err := s.stopLeftover(); err != nil {
 		return outcome{Result: resultStuck, Code: code, Reason: fmt.Sprintf("%s; it was not gone back, because %v", reason, err)}
 	}
-	end := s.perform(ctx, back)
-	note, problem := s.judgeBack(ctx, back, end)
+	note, problem := s.undo(ctx, back)
 	if problem == "" {
 		return outcome{Result: resultReverted, Code: code, Reason: reason + note}
 	}
 	return outcome{Result: resultStuck, Code: code, Reason: fmt.Sprintf("%s; going back to %s failed too: %s; now %s runs and %s would be booted",
 		reason, back, problem, or(readLink(s.job.Paths.Current), "no known system"), or(readLink(s.job.Paths.Profile), "no known system"))}
+}
+
+// undo activates back and makes it what would be booted, too, unless that was
+// another system before: a trial stays one, and what waited for a boot waits on.
+func (s supervisor) undo(ctx context.Context, back string) (note, problem string) {
+	boots := s.job.PreviousProfile
+	if s.job.act() == actSwitch && boots != "" && boots != back && s.job.Platform.executor().knows(actTest) {
+		if note, problem = s.undoAs(ctx, actTest, back); problem == "" {
+			_, problem = s.undoAs(ctx, actBoot, boots)
+		}
+		if problem == "" {
+			return note, ""
+		}
+		note = fmt.Sprintf("; %s would be booted as before, but: %s", boots, problem)
+	}
+	more, problem := s.undoAs(ctx, s.job.act(), back)
+	return note + more, problem
+}
+
+func (s supervisor) undoAs(ctx context.Context, act action, path string) (note, problem string) {
+	s.job.Action = act
+	return s.judgeBack(ctx, path, s.perform(ctx, path))
 }
 
 // judgeBack says what is wrong after going back, or what is worth a note where

@@ -69,6 +69,39 @@ func TestHowASwitchEnds(t *testing.T) {
 }
 
 // An activation waits for its turn, and is not counted as failed for that.
+// A system on trial, and one that waits for the next boot, are so again after a
+// switch that went back.
+func TestGoingBackKeepsApartWhatRunsAndWhatBoots(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, boot    string // body of the activation of what would be booted
+		runs, profile string
+	}{
+		{"well", "", "NEW OLD test BOOT boot", "BOOT"},
+		{"it can't be made what boots", "exit 1", "NEW OLD test BOOT boot OLD switch", "OLD"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newBare(t)
+			p.system("NEW", "MOVE; exit 2")
+			p.system("OLD", "echo $1 >> runs; MOVE")
+			p.system("BOOT", "echo $1 >> runs; "+or(tt.boot, "exit 0"))
+			p.link("BOOT", "profile")
+			p.job.PreviousProfile = p.at("BOOT")
+			p.begin()
+			if o := p.run(); o.Result != resultReverted || strings.Contains(o.Reason, "as before, but") != (tt.boot != "") {
+				t.Errorf("outcome %+v", o)
+			}
+			if got := p.runs(); got != tt.runs {
+				t.Errorf("activations %q, want %q", got, tt.runs)
+			}
+			if now, boots := readLink(p.at("current")), readLink(p.at("profile")); now != p.at("OLD") || boots != p.at(tt.profile) {
+				t.Errorf("%s runs and %s would be booted", now, boots)
+			}
+		})
+	}
+}
+
 func TestSwitchWaitsForAnother(t *testing.T) {
 	t.Parallel()
 	p := newBare(t)

@@ -204,7 +204,7 @@ func (t *task) concludeSwitch(ctx context.Context) (string, error) {
 	}
 	t.final.Change = or(t.final.Change, t.changeBegun(j.Target))
 	// The supervisor keeps to its own limits; this one is for when it is gone.
-	ctx, cancel := context.WithTimeoutCause(ctx, 4*j.SwitchTimeout+j.patience()+2*time.Minute, errUnsupervised)
+	ctx, cancel := context.WithTimeoutCause(ctx, 8*j.SwitchTimeout+j.patience()+2*time.Minute, errUnsupervised)
 	defer cancel()
 	w := &watch{task: t, dir: d}
 	defer w.release()
