@@ -35,7 +35,7 @@ func (x rolloutActs) find(ctx context.Context, id string) (fleet.Rollout, error)
 		if err != nil {
 			return fleet.Rollout{}, err
 		}
-		return list[0], nil
+		return x.a.db.Rollout(ctx, list[0].ID)
 	}
 	like, err := x.a.db.RolloutsLike(ctx, strings.ToUpper(id))
 	switch {

@@ -84,9 +84,10 @@ type RolloutPage struct {
 	Limit  int
 }
 
-// Rollouts lists rollouts with their hosts, newest first.
+// Rollouts lists rollouts with their hosts, newest first. What is said of each host, and
+// what it runs, [DB.Rollout] tells.
 func (d *DB) Rollouts(ctx context.Context, p RolloutPage) ([]fleet.Rollout, error) {
-	list, err := rolloutsWhere(ctx, d.pool, `(@state = '' or r.state = @state) and (@before = '' or r.id < @before)
+	list, err := rolloutsWhere(ctx, d.pool, briefColumns, `(@state = '' or r.state = @state) and (@before = '' or r.id < @before)
 		order by r.id desc limit @n`, args{"state": string(p.State), "before": p.Before, "n": p.Limit})
 	if err != nil {
 		return nil, fmt.Errorf("list rollouts: %w", err)

@@ -182,14 +182,16 @@ func TestRolloutsAreListedAPageAtATime(t *testing.T) {
 	for i, id := range []string{"R1", "R2", "R3"} {
 		w.running(id, string(rune('a'+i)), "web1")
 	}
+	_, err := w.d.Pool().Exec(t.Context(), `update rollout_hosts set failure = '{"message": "a long story"}', note = 'and more'`)
+	must(t, err)
 	ids := func(p db.RolloutPage) (ids string) {
 		t.Helper()
 		list, err := w.d.Rollouts(t.Context(), p)
 		must(t, err)
 		for _, r := range list {
 			ids += r.ID
-			if len(r.Hosts) != 1 {
-				t.Errorf("%s comes with %d hosts", r.ID, len(r.Hosts))
+			if len(r.Hosts) != 1 || r.Hosts[0].Order != r.ID+"-web1" || r.Hosts[0].Failure != nil {
+				t.Errorf("%s comes with %+v", r.ID, r.Hosts)
 			}
 		}
 		return ids

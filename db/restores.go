@@ -74,7 +74,7 @@ func fillRestores(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []s
 			parents = append(parents, c.Rollout.Restores)
 		}
 	}
-	around, err := rolloutsWhere(ctx, tx, `r.id = any(@parents) or r.restores = any(@ids) order by r.created_at desc, r.id desc`,
+	around, err := rolloutsWhere(ctx, tx, progressColumns, `r.id = any(@parents) or r.restores = any(@ids) order by r.created_at desc, r.id desc`,
 		args{"parents": parents, "ids": ids})
 	if err != nil {
 		return err

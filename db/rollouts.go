@@ -66,6 +66,11 @@ type progressRow struct {
 const progressColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, h.failure,
 	h.before, h.target, h.switched, h.note`
 
+// briefColumns are progressColumns without what is said of each host: of thousands, in
+// many rollouts, that would be gigabytes.
+const briefColumns = `h.rollout_id, h.host, h.wave, h.state, h.order_id as "order", h.since, h.started_at, h.ended_at, null::jsonb as failure,
+	'{}'::jsonb as before, '{}'::jsonb as target, h.switched, '' as note`
+
 // wakeOtherRollouts makes the other rollouts of a repository due that have not ended.
 func wakeOtherRollouts(ctx context.Context, tx pgx.Tx, repoID int64, but string, now time.Time) error {
 	_, err := tx.Exec(ctx, `
@@ -151,7 +156,7 @@ func fillClaims(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids []str
 	if len(claims) == 0 {
 		return nil
 	}
-	progress, err := progressOf(ctx, tx, ids)
+	progress, err := progressOf(ctx, tx, progressColumns, ids)
 	if err != nil {
 		return err
 	}
@@ -202,9 +207,9 @@ func fillNewerHosts(ctx context.Context, tx pgx.Tx, claims []RolloutClaim, ids [
 	return nil
 }
 
-func progressOf(ctx context.Context, q querier, rollouts []string) (map[string][]fleet.HostProgress, error) {
+func progressOf(ctx context.Context, q querier, columns string, rollouts []string) (map[string][]fleet.HostProgress, error) {
 	rows, err := all[progressRow](ctx, q, `
-		select `+progressColumns+` from rollout_hosts h where h.rollout_id = any(@ids) order by h.rollout_id, h.position`,
+		select `+columns+` from rollout_hosts h where h.rollout_id = any(@ids) order by h.rollout_id, h.position`,
 		args{"ids": rollouts})
 	if err != nil {
 		return nil, err
@@ -347,7 +352,7 @@ func (d *DB) showRollout(ctx context.Context, tx pgx.Tx, updateID int64, now tim
 
 // Rollout reads one rollout with its hosts.
 func (d *DB) Rollout(ctx context.Context, id string) (fleet.Rollout, error) {
-	list, err := rolloutsWhere(ctx, d.pool, `r.id = @id`, args{"id": id})
+	list, err := rolloutsWhere(ctx, d.pool, progressColumns, `r.id = @id`, args{"id": id})
 	if err == nil && len(list) == 0 {
 		err = ErrNotFound
 	}
@@ -360,7 +365,7 @@ func (d *DB) Rollout(ctx context.Context, id string) (fleet.Rollout, error) {
 // RolloutOf reads the newest rollout that brings one commit to hosts, with its hosts;
 // nil if there is none.
 func (d *DB) RolloutOf(ctx context.Context, repoID int64, commit string) (*fleet.Rollout, error) {
-	list, err := rolloutsWhere(ctx, d.pool, `r.repo_id = @repo and r.commit_sha = @commit and r.kind <> 'restore'
+	list, err := rolloutsWhere(ctx, d.pool, progressColumns, `r.repo_id = @repo and r.commit_sha = @commit and r.kind <> 'restore'
 		order by r.created_at desc, r.id desc limit 1`, args{"repo": repoID, "commit": commit})
 	if err != nil {
 		return nil, fmt.Errorf("read rollout of %s: %w", short(commit), err)
@@ -371,8 +376,9 @@ func (d *DB) RolloutOf(ctx context.Context, repoID int64, commit string) (*fleet
 	return &list[0], nil
 }
 
-// rolloutsWhere reads rollouts with their hosts; where may go on with an order.
-func rolloutsWhere(ctx context.Context, q querier, where string, a args) ([]fleet.Rollout, error) {
+// rolloutsWhere reads rollouts with these columns of their hosts; where may go on with
+// an order.
+func rolloutsWhere(ctx context.Context, q querier, columns, where string, a args) ([]fleet.Rollout, error) {
 	rows, err := all[rolloutRow](ctx, q, `select `+rolloutColumns+` from rollouts r where `+where, a)
 	if err != nil || len(rows) == 0 {
 		return nil, err
@@ -381,7 +387,7 @@ func rolloutsWhere(ctx context.Context, q querier, where string, a args) ([]flee
 	for i, r := range rows {
 		ids[i] = r.ID
 	}
-	progress, err := progressOf(ctx, q, ids)
+	progress, err := progressOf(ctx, q, columns, ids)
 	list := make([]fleet.Rollout, len(rows))
 	for i, r := range rows {
 		list[i] = r.rollout()
