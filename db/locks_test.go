@@ -60,3 +60,37 @@ func TestHostsAreLockedAfterRollouts(t *testing.T) {
 		})
 	}
 }
+
+// Heartbeats lock many hosts at once, in one order. Who comes to a host after another
+// that it holds must not hold one that comes later.
+func TestAMoveLocksItsHostsAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2")
+	w.running("R1", "aaa", "web2")
+	w.answer("R1-web2", "web2", 1, "received")
+	claim := w.claimRollout("R1")
+	tx, err := w.d.Pool().Begin(t.Context())
+	must(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = tx.Exec(t.Context(), `select from hosts where name = 'web1' for no key update`)
+	must(t, err)
+	ended := claim.Rollout.Hosts[0]
+	ended.State = fleet.HostFailed
+	done := make(chan error, 1)
+	go func() {
+		done <- w.d.SaveRollout(w.t.Context(), claim, fleet.Move{
+			State: fleet.RolloutRunning, Hosts: []fleet.HostProgress{ended, {Host: "web1", State: fleet.HostOrdered}}, Orders: []string{"web1"},
+		}, nil, []fleet.Order{w.order("O", "web1", "R1", "aaa")}, w.now)
+	}()
+	eventually(t, "it waits for web1", func() bool {
+		var n int
+		must(t, tx.QueryRow(t.Context(), `select count(*) from pg_locks where not granted and pg_backend_pid() = any(pg_blocking_pids(pid))`).Scan(&n))
+		return n > 0
+	})
+	if _, err := tx.Exec(t.Context(), `select from hosts where name = 'web2' for no key update nowait`); err != nil {
+		t.Errorf("meanwhile: %v", err)
+	}
+	must(t, tx.Rollback(t.Context()))
+	must(t, <-done)
+}

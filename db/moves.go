@@ -59,7 +59,7 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 			return err
 		}
 	}
-	if err := lockAround(ctx, tx, before.ID, s.ordered()); err != nil {
+	if err := lockAround(ctx, tx, before.ID, s.touched()); err != nil {
 		return err
 	}
 	if err := storeMove(ctx, tx, s); err != nil {
@@ -93,15 +93,6 @@ func (d *DB) saveRollout(ctx context.Context, tx pgx.Tx, s saving) error {
 		return d.showRollout(ctx, tx, before.UpdateID, s.now)
 	}
 	return nil
-}
-
-// ordered are the hosts that the move has orders for.
-func (s saving) ordered() []string {
-	hosts := make([]string, len(s.orders))
-	for i, o := range s.orders {
-		hosts[i] = o.Host
-	}
-	return hosts
 }
 
 // onlyOne makes two replicas that start two rollouts of one repository at the same

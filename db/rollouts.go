@@ -303,19 +303,6 @@ func lockRolloutAfterUpdates(ctx context.Context, tx pgx.Tx, id string, now time
 	return one[rolloutRow](ctx, tx, `select `+rolloutColumns+` from rollouts r where id = @id`, args{"id": id})
 }
 
-// lockAround locks a rollout together with all others that what is done to it may
-// touch, in the order that everybody keeps and before any host: those of its
-// repository that look anew when it moves, the one that it restores, and those whose
-// orders give way where the hosts get new ones.
-func lockAround(ctx context.Context, tx pgx.Tx, id string, hosts []string) error {
-	_, err := tx.Exec(ctx, `
-		select from rollouts r join rollouts this on this.id = @id
-		where r.id in (this.id, this.restores) or r.repo_id = this.repo_id and r.state not in `+endedRollouts+`
-			or r.id in (select o.rollout_id from orders o where o.host = any(@hosts) and o.ended_at is null and o.received_at is null)
-		order by r.id for no key update of r`, args{"id": id, "hosts": hosts})
-	return err
-}
-
 type move struct {
 	to            fleet.RolloutState
 	actor, reason string
