@@ -24,10 +24,16 @@ in
   options.services.nixfleet-agent = import ./agent-options.nix { inherit self lib pkgs; };
 
   config = lib.mkIf cfg.enable {
-    assertions = [{
-      assertion = cfg.tokenFile == null || cfg.server != null;
-      message = "services.nixfleet-agent.tokenFile is a token of some server: set services.nixfleet-agent.server, too.";
-    }];
+    assertions = [
+      {
+        assertion = cfg.tokenFile == null || cfg.server != null;
+        message = "services.nixfleet-agent.tokenFile is a token of some server: set services.nixfleet-agent.server, too.";
+      }
+      {
+        assertion = cfg.switchInSession != true;
+        message = "services.nixfleet-agent.switchInSession would confine each switch as this service is, and end it with it: leave it out.";
+      }
+    ];
 
     nix.settings.experimental-features = [ "nix-command" "flakes" ];
 
