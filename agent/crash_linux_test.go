@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -180,15 +181,45 @@ func TestNextSwitchClosesTheOneBefore(t *testing.T) {
 	next := &task{Agent: &Agent{cfg: Config{StateDir: p.state(), Now: time.Now}}}
 	next.order.ID = "order-2"
 	var busy *stepError
-	if err := next.closeOthers("order-2"); !errors.As(err, &busy) || busy.code != "switch_under_way" {
+	if err := next.closeOthers(t.Context(), "order-2"); !errors.As(err, &busy) || busy.code != "switch_under_way" {
 		t.Fatalf("a second switch at the same time: %v", err)
 	}
 	kill()
-	if err := next.closeOthers("order-2"); err != nil {
+	if err := next.closeOthers(t.Context(), "order-2"); err != nil {
 		t.Fatal(err)
 	}
 	p.resume()
 	p.check(p.outcome(), resultStuck, "abandoned", "NEW", "NEW")
+}
+
+// On a slow disk a supervisor may still write down how its switch ended when the
+// next order comes.
+func TestNextSwitchWaitsForTheEndOfTheOneBefore(t *testing.T) {
+	t.Parallel()
+	p := newBare(t)
+	d := p.begin()
+	if err := d.record(startedFile, started{}); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		lock, err := lockFile(d.path(lockName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(time.Second)
+			if err := errors.Join(d.record(outcomeFile, outcome{Result: resultKept}), lock.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		next := &task{Agent: &Agent{cfg: Config{StateDir: p.state(), Now: time.Now}}}
+		if err := next.closeOthers(t.Context(), "order-2"); err != nil {
+			t.Error(err)
+		}
+	})
+	if o := p.outcome(); o.Result != resultKept {
+		t.Errorf("the end of the switch before was written over: %+v", o)
+	}
 }
 
 // restart ends everything of a switch as a restart of the machine does.

@@ -141,7 +141,7 @@ func (t *task) writeJob(ctx context.Context, d jobDir, a aim) error {
 	if err != nil {
 		return err
 	}
-	if err := t.closeOthers(d); err != nil {
+	if err := t.closeOthers(ctx, d); err != nil {
 		return err
 	}
 	env := environ(t.cfg.Nix.Env...)
@@ -167,7 +167,7 @@ func (t *task) writeJob(ctx context.Context, d jobDir, a aim) error {
 
 // closeOthers ends the records of earlier switches that never came to their end:
 // should their supervisor begin again, it would undo what comes now.
-func (t *task) closeOthers(d jobDir) error {
+func (t *task) closeOthers(ctx context.Context, d jobDir) error {
 	dirs, err := switchDirs(t.cfg.StateDir)
 	if err != nil {
 		return err
@@ -176,12 +176,16 @@ func (t *task) closeOthers(d jobDir) error {
 		if other == d || !other.unfinished() {
 			continue
 		}
-		lock, err := lockFile(other.path(lockName))
+		lock, err := lockSoon(ctx, other.path(lockName)) // it may just write down its end
 		if errors.Is(err, errLocked) {
 			return failed(agentbus.StepBuilding, "switch_under_way", fmt.Errorf("the supervisor of order %s is still at work", filepath.Base(string(other))))
 		}
 		if err != nil {
 			return err
+		}
+		if !other.unfinished() { // it came to its end meanwhile
+			_ = lock.Close()
+			continue
 		}
 		err = errors.Join(other.record(outcomeFile, outcome{
 			Result: resultStuck, Code: "abandoned", Reason: "order " + t.order.ID + " switched before this one came to its end", At: t.cfg.Now().UnixMilli(),
