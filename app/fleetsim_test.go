@@ -16,6 +16,8 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/agentbus/broker"
 	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/db/dbtest"
 	"github.com/nixfleet/nixfleet/fleet"
@@ -43,7 +45,7 @@ type simClock struct{ ahead atomic.Int64 }
 func (c *simClock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
 func (c *simClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
-// simFleet is a whole server and hosts with the real agent, real git over HTTP and
+// simFleet is one or two whole servers and hosts with the real agent, real git over HTTP and
 // a real bus. Only Nix is a stand-in that takes no time (testdata/sim), and what lies
 // between a host and the bus does what the history says (flaky).
 type simFleet struct {
@@ -65,7 +67,7 @@ type simFleet struct {
 	undo      []func()
 }
 
-func newSimFleet(t *testing.T, rt *rapid.T, hosts int, onFailure string) *simFleet {
+func newSimFleet(t *testing.T, rt *rapid.T, hosts, servers int, onFailure string) *simFleet {
 	s := &simFleet{t: t, rt: rt, clock: &simClock{}, log: &remarks{}, systems: map[string]string{}}
 	s.ctx, s.stop = context.WithTimeout(context.Background(), 3*time.Minute)
 	var err error
@@ -82,7 +84,7 @@ func newSimFleet(t *testing.T, rt *rapid.T, hosts int, onFailure string) *simFle
 	s.later(func() { _ = s.hub.Close() })
 	_, err = s.hub.AddRepo(forgetest.Repo{Name: simRepo})
 	must(t, err)
-	s.startServer()
+	s.startServers(servers)
 	s.push(map[string]string{".github/nixfleet.yml": fmt.Sprintf(simPolicy, onFailure)})
 	s.await("the server to see its repository", func(o fleet.Overview) bool {
 		return len(o.Repos) == 1 && o.Repos[0].HeadSHA == s.hub.Head(simRepo, "main") && o.Repos[0].Policy != nil
@@ -119,21 +121,39 @@ func (s *simFleet) write(name, text string) {
 	must(s.t, os.WriteFile(path, []byte(strings.ReplaceAll(text, "@SIM@", s.dir)), 0o755))
 }
 
-func (s *simFleet) startServer() {
+// startServers starts replicas on one database and one bus. The first is the one that
+// GitHub and hosts know.
+func (s *simFleet) startServers(n int) {
 	secrets := filepath.Join(s.dir, "secrets")
 	must(s.t, os.MkdirAll(secrets, 0o700))
 	key, hook := filepath.Join(secrets, "app.pem"), filepath.Join(secrets, "webhook")
 	must(s.t, os.WriteFile(key, s.hub.PrivateKeyPEM, 0o600))
 	must(s.t, os.WriteFile(hook, []byte(webhookSecret), 0o600))
-	var err error
-	s.app, err = Start(s.ctx, Config{
-		Listen: "127.0.0.1:0", NATSListen: "127.0.0.1:0", DataDir: filepath.Join(s.dir, "server"), DatabaseURL: dbtest.Server(s.t),
+	cfg := Config{
+		Listen: "127.0.0.1:0", DataDir: filepath.Join(s.dir, "server"), DatabaseURL: dbtest.Server(s.t), NATSURL: s.startBus(),
 		GitHubAPIURL: s.hub.APIURL(), GitHubWebURL: s.hub.URL(), GitHubAppID: s.hub.AppID,
 		GitHubPrivateKeyFile: key, GitHubSecretFile: hook, Now: s.clock.now, Log: zerolog.New(s.log).Level(zerolog.WarnLevel),
-	})
-	must(s.t, err)
-	s.later(func() { _ = s.app.Stop() })
+	}
+	for range n {
+		a, err := Start(s.ctx, cfg)
+		must(s.t, err)
+		s.later(func() { _ = a.Stop() })
+		if s.app == nil {
+			s.app = a
+		}
+	}
 	s.hub.SetWebhook(s.app.URL()+"/api/github/hook", webhookSecret)
+}
+
+// startBus starts a NATS apart from the servers, for the keys that they will find.
+func (s *simFleet) startBus() string {
+	must(s.t, os.MkdirAll(filepath.Join(s.dir, "server"), 0o755))
+	keys, err := agentbus.LoadOrCreateKeyring(filepath.Join(s.dir, "server", "keys.json"))
+	must(s.t, err)
+	b, err := broker.Start(s.ctx, broker.Options{Dir: filepath.Join(s.dir, "bus"), Listen: "127.0.0.1:0", Trust: keys.Trust()})
+	must(s.t, err)
+	s.later(func() { _ = b.Shutdown(context.Background()) })
+	return b.URL()
 }
 
 // push commits to the default branch, with a lock that is always new.
