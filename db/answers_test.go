@@ -242,8 +242,16 @@ func TestAnswersSayWhatChangesAndWhereToGoBack(t *testing.T) {
 	after.Generations = []fleet.Generation{{Number: 7, System: before.Change.To, At: t0, Running: true}}
 	_, err := w.d.RecordAnswers(t.Context(), []db.AnswerRow{before}, w.now)
 	must(t, err)
+	// A heartbeat of a moment later is kept first: its facts are the newer ones, and
+	// generations it has none.
+	later := fleet.HostFacts{At: w.now.Add(time.Second), RunningPath: "/nix/store/later"}
+	must(t, w.d.SaveBeats(t.Context(), []db.Beat{{Host: "web1", At: later.At, Facts: later}}))
+	after.Facts = &fleet.HostFacts{At: w.now, RunningPath: "/nix/store/earlier"}
 	_, err = w.d.RecordAnswers(t.Context(), []db.AnswerRow{after}, w.now)
 	must(t, err)
+	hosts, err := w.d.Hosts(t.Context())
+	must(t, err)
+	equal(t, "facts", hosts[0].Facts.RunningPath, later.RunningPath)
 	before.Change.Packages[0].Name = "nginx \uFFFD"
 	equal(t, "change", w.output("R1-web1", 0).Change, before.Change)
 	var generations []fleet.Generation

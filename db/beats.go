@@ -72,6 +72,8 @@ func queueReturns(batch *pgx.Batch, beats map[string]Beat) {
 // each would rewrite its host's row for a fraction of a second.
 const seenWithin = 5 * time.Second
 
+// queueBeats keeps facts unless newer ones are known already. Generations come with
+// answers alone, one after the other, so those are never the older ones.
 func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 	names := slices.Sorted(maps.Keys(beats))
 	at, facts, generations := make([]time.Time, len(names)), make([]*string, len(names)), make([]*string, len(names))
@@ -93,10 +95,11 @@ func queueBeats(batch *pgx.Batch, beats map[string]Beat) {
 		with locked as materialized (
 			select id, name from hosts where name = any(@names) and revoked_at is null order by id for no key update
 		)
-		update hosts h set last_seen = c.at, facts = coalesce(c.facts, h.facts), generations = coalesce(c.generations, h.generations)
+		update hosts h set last_seen = greatest(h.last_seen, c.at), generations = coalesce(c.generations, h.generations),
+			facts = case when h.last_seen is null or h.last_seen <= c.at then coalesce(c.facts, h.facts) else h.facts end
 		from locked l join unnest(@names::text[], @at::timestamptz[], @facts::jsonb[], @generations::jsonb[])
 			c (name, at, facts, generations) using (name)
 		where h.id = l.id and (h.last_seen is null or h.last_seen < c.at - make_interval(secs => @fine)
-			or (c.facts is not null or c.generations is not null) and h.last_seen <= c.at)`,
+			or c.facts is not null and h.last_seen <= c.at or c.generations is not null)`,
 		args{"names": names, "at": at, "facts": facts, "generations": generations, "fine": seenWithin.Seconds()})
 }
