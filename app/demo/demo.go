@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -61,6 +62,7 @@ type demo struct {
 	app    *app.App
 	agents sync.WaitGroup
 	talk   *narrator
+	token  string // that the command line asks with
 }
 
 // Run starts everything and blocks until ctx ends, or, with UntilDeployed, until
@@ -154,7 +156,11 @@ func (d *demo) settings(dir string) (app.Config, error) {
 	if err := os.MkdirAll(secrets, 0o700); err != nil {
 		return app.Config{}, err
 	}
-	key, secret := filepath.Join(secrets, "app.pem"), filepath.Join(secrets, "webhook")
+	key, secret, admin := filepath.Join(secrets, "app.pem"), filepath.Join(secrets, "webhook"), filepath.Join(secrets, "admin")
+	d.token = rand.Text()
+	if err := os.WriteFile(admin, []byte(d.token), 0o600); err != nil {
+		return app.Config{}, err
+	}
 	if err := os.WriteFile(key, d.world.hub.PrivateKeyPEM, 0o600); err != nil {
 		return app.Config{}, err
 	}
@@ -164,7 +170,7 @@ func (d *demo) settings(dir string) (app.Config, error) {
 	return app.Config{
 		Listen: d.o.Addr, DataDir: dir, NATSListen: "127.0.0.1:0",
 		GitHubAPIURL: d.world.hub.APIURL(), GitHubWebURL: d.world.hub.URL(), GitHubAppID: d.world.hub.AppID,
-		GitHubPrivateKeyFile: key, GitHubSecretFile: secret, Now: d.o.Now, Log: d.o.Log,
+		GitHubPrivateKeyFile: key, GitHubSecretFile: secret, AdminTokenFile: admin, Now: d.o.Now, Log: d.o.Log,
 	}, nil
 }
 
@@ -185,6 +191,8 @@ func (d *demo) introduce(ctx context.Context) error {
 	d.talk.plain("               (signs you in once, within 15 minutes)")
 	d.talk.plain("  github.com   %s", d.world.hub.URL()+demoPath)
 	d.talk.plain("               (imitated; open more updates there, also ones that must be refused)")
+	d.talk.plain("  Terminal     export NIXFLEET_SERVER=%s NIXFLEET_TOKEN=%s", d.app.URL(), d.token)
+	d.talk.plain("               (then nixfleet hosts, rollout watch latest, logs web1, order pull web1, …)")
 	if d.o.Dir == "" {
 		d.talk.plain("  Ctrl-C stops everything and removes %s.", d.world.dir)
 	} else {
