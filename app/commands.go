@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -225,9 +224,13 @@ func (e *unknownHostError) Error() string {
 // deployOrders makes a deploy order for each host. With a repository id other than
 // 0 all of them must build from it.
 func (a *App) deployOrders(ctx context.Context, by fleet.Actor, d DeployRequest, repoID int64) ([]fleet.Order, error) {
-	hosts, err := a.db.Hosts(ctx)
+	hosts, err := a.db.HostsNamed(ctx, d.Hosts)
 	if err != nil {
 		return nil, err
+	}
+	byName := make(map[string]fleet.Host, len(hosts))
+	for _, h := range hosts {
+		byName[h.Name] = h
 	}
 	repos, err := a.repoStates(ctx)
 	if err != nil {
@@ -236,14 +239,12 @@ func (a *App) deployOrders(ctx context.Context, by fleet.Actor, d DeployRequest,
 	now := a.cfg.Now()
 	orders := make([]fleet.Order, 0, len(d.Hosts))
 	for _, name := range d.Hosts {
-		i := slices.IndexFunc(hosts, func(h fleet.Host) bool {
-			return h.Name == name && !h.EnrolledAt.IsZero() && h.RevokedAt.IsZero() && (repoID == 0 || h.RepoID == repoID)
-		})
-		if i < 0 {
+		h := byName[name]
+		if h.EnrolledAt.IsZero() || !h.RevokedAt.IsZero() || repoID != 0 && h.RepoID != repoID {
 			return nil, &unknownHostError{name}
 		}
-		o := a.newOrder(name, agentbus.KindDeploy, fleet.Rollout{RepoID: hosts[i].RepoID, Commit: d.Commit}, now)
-		o.Actor, o.Reason, o.Detail.Deploy = by.Login, d.Reason, ownPolicy(repos[hosts[i].RepoID].Policy)
+		o := a.newOrder(name, agentbus.KindDeploy, fleet.Rollout{RepoID: h.RepoID, Commit: d.Commit}, now)
+		o.Actor, o.Reason, o.Detail.Deploy = by.Login, d.Reason, ownPolicy(repos[h.RepoID].Policy)
 		orders = append(orders, o)
 	}
 	return orders, nil

@@ -126,7 +126,16 @@ func (d *DB) HostByKey(ctx context.Context, publicKey string) (fleet.Host, error
 
 // Hosts lists all hosts by name, revoked ones too.
 func (d *DB) Hosts(ctx context.Context) ([]fleet.Host, error) {
-	rows, err := all[hostRow](ctx, d.pool, `select `+hostColumns+` from hosts h order by h.name`, args{})
+	return d.hostsWhere(ctx, `true`, args{})
+}
+
+// HostsNamed reads the hosts of these names, by name, as far as there are any.
+func (d *DB) HostsNamed(ctx context.Context, names []string) ([]fleet.Host, error) {
+	return d.hostsWhere(ctx, `h.name = any(@names)`, args{"names": names})
+}
+
+func (d *DB) hostsWhere(ctx context.Context, where string, a args) ([]fleet.Host, error) {
+	rows, err := all[hostRow](ctx, d.pool, `select `+hostColumns+` from hosts h where `+where+` order by h.name`, a)
 	if err != nil {
 		return nil, fmt.Errorf("list hosts: %w", err)
 	}
