@@ -27,6 +27,7 @@ test: ## every test, with the race detector, on real Postgres, NATS, git, Nix an
 	@scripts/ensure test
 	$(GO) vet -race ./... # -race so that it shares what it compiles with the tests
 	$(GO) test -race -timeout 20m ./...
+	@$(MAKE) --no-print-directory darwin
 
 .PHONY: bench
 bench: ## the benchmarks, each a ratio to a physical limit measured in the same run

@@ -40,7 +40,7 @@ func startLimits(ctx context.Context, dir string) (l *limits, err error) {
 	if l.nc, err = nats.Connect(l.server.ClientURL()); err != nil {
 		return nil, fmt.Errorf("plain NATS: %w", err)
 	}
-	if l.js, err = jetstream.New(l.nc, jetstream.WithPublishAsyncMaxPending(100_000)); err != nil {
+	if l.js, err = jetstream.New(l.nc, jetstream.WithPublishAsyncMaxPending(1<<20)); err != nil {
 		return nil, fmt.Errorf("plain NATS: %w", err)
 	}
 	_, bucketErr := l.js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: "plain", Storage: jetstream.FileStorage})
