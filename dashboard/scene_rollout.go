@@ -48,7 +48,7 @@ type segment struct {
 const narrow = 80
 
 func (s scene) rollout(r fleet.Rollout) rolloutView {
-	v := rolloutView{Rollout: r, look: rolloutLook(r.State), failures: failures(r), commit: s.commitURL(r.RepoID, r.Commit)}
+	v := rolloutView{Rollout: r, look: rolloutLook(r.Kind, r.State), failures: failures(r), commit: s.commitURL(r.RepoID, r.Commit)}
 	for i := range s.o.Updates {
 		if r.UpdateID != 0 && s.o.Updates[i].ID == r.UpdateID {
 			v.update, v.page = &s.o.Updates[i], pullURL(s.webURL, s.o.Updates[i])

@@ -40,7 +40,13 @@ func updateLook(s fleet.UpdateState) look {
 	return look{"unknown", "unknown", "Unknown"}
 }
 
-func rolloutLook(s fleet.RolloutState) look {
+func rolloutLook(k fleet.RolloutKind, s fleet.RolloutState) look {
+	switch {
+	case k == fleet.RolloutRestore && s == fleet.RolloutRunning:
+		s = fleet.RolloutRollingBack
+	case k == fleet.RolloutRestore && s == fleet.RolloutSucceeded:
+		s = fleet.RolloutRolledBack
+	}
 	switch s {
 	case fleet.RolloutPlanned:
 		return look{"working", "clock", "Planned"}

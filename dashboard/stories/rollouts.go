@@ -1,6 +1,7 @@
 package stories
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nixfleet/nixfleet/fleet"
@@ -12,6 +13,7 @@ func (b book) rolloutStories() []Story {
 		{Name: "deploying-many", About: "Forty hosts, several failures tolerated.", Overview: b.many()},
 		{Name: "paused", About: "A person paused the rollout.", Overview: b.in(fleet.RolloutPaused, b.midWave()...)},
 		{Name: "halted", About: "A host failed; the budget is spent.", Overview: b.halted()},
+		{Name: "rolling-back", About: "A host failed; those that had switched go back.", Overview: b.rollingBack()},
 		{Name: "catching-up", About: "Done, but one host sleeps and follows later.", Overview: b.catchingUp()},
 		{Name: "done", About: "Everything deployed.", Overview: b.done()},
 	}
@@ -97,6 +99,53 @@ func (b book) halted() fleet.Overview {
 		}
 	}
 	return b.with(hosts, r)
+}
+
+// rollingBack is a rollout that turned back, and the one that leads its hosts back.
+func (b book) rollingBack() fleet.Overview {
+	states := b.midWave()
+	states[3], states[4], states[5] = fleet.HostReverted, fleet.HostHealthy, fleet.HostHealthy
+	r := b.rollout(fleet.RolloutRollingBack, states...)
+	r.Plan.OnFailure = "rollback"
+	r.Hosts[3].Failure = &fleet.HostError{Step: "verifying", Code: "units_failed", Message: "units failed that had not before: sshd.service"}
+	hosts := b.nine()
+	of := map[string]fleet.Host{}
+	for i := range r.Hosts {
+		p := &r.Hosts[i]
+		switch p.State {
+		case fleet.HostWaiting:
+			p.State, p.EndedAt = fleet.HostCancelled, b.ago(time.Minute)
+		case fleet.HostHealthy:
+			p.Switched, p.Before = true, fleet.System{Path: systemPath(p.Host, "0aa9"), Commit: before}
+		}
+	}
+	for _, h := range hosts {
+		of[h.Name] = h
+	}
+	back := fleet.Rollout{
+		ID: "01KAJ3Z1Q8M2V5X9Z4C6B1N0RW", Kind: fleet.RolloutRestore, Restores: r.ID, RepoID: 1, UpdateID: 42, Commit: head,
+		State: fleet.RolloutRunning, Reason: "1 host failed", Actor: "policy", StartedAt: b.ago(70 * time.Second),
+	}
+	back.Plan, back.Hosts = fleet.MakeRestore(r, of)
+	for i, s := range []fleet.HostState{fleet.HostHealthy, fleet.HostHealthy, fleet.HostSwitching, fleet.HostVerifying} {
+		if i < len(back.Hosts) {
+			back.Hosts[i].State, back.Hosts[i].Since = s, b.ago(time.Duration(9*(i+1))*time.Second)
+		}
+	}
+	o := b.with(hosts, back)
+	for i := range o.Hosts { // who is done runs what ran before, who is not yet the new system
+		h := &o.Hosts[i].Host
+		j := slices.IndexFunc(back.Hosts, func(p fleet.HostProgress) bool { return p.Host == h.Name })
+		if done := j < 0 || back.Hosts[j].State == fleet.HostHealthy; done {
+			h.Facts.RunningCommit, h.Facts.RunningPath = before, systemPath(h.Name, "0aa9")
+		} else {
+			h.Facts.RunningCommit, h.Facts.RunningPath = head, h.Facts.ExpectedPath
+			h.Facts.CheckoutCommit, h.Facts.ExpectedCommit, h.Facts.Behind = head, head, 0
+		}
+	}
+	o.Rollouts = append(o.Rollouts, r)
+	fleet.Describe(&o, agent)
+	return o
 }
 
 func (b book) catchingUp() fleet.Overview {
