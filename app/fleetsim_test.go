@@ -69,7 +69,7 @@ type simFleet struct {
 
 func newSimFleet(t *testing.T, rt *rapid.T, hosts, servers int, onFailure string) *simFleet {
 	s := &simFleet{t: t, rt: rt, clock: &simClock{}, log: &remarks{}, systems: map[string]string{}}
-	s.ctx, s.stop = context.WithTimeout(context.Background(), 3*time.Minute)
+	s.ctx, s.stop = context.WithTimeout(context.Background(), 5*time.Minute)
 	var err error
 	s.dir, err = os.MkdirTemp("", "nixfleet-sim-")
 	must(t, err)
