@@ -172,9 +172,8 @@ func (c *Control) createStreams(ctx context.Context) error {
 }
 
 // copies is how many copies of bucket and streams there are, or are to be: three in
-// a cluster that has as many servers, else one. Those
-// there are stay: a start while one server of a cluster is down must not take two of
-// three copies away.
+// a cluster that has as many servers, else one. Those there are stay: a start while
+// one server of a cluster is down must not take two of three copies away.
 func (c *Control) copies(ctx context.Context) (int, error) {
 	bucket, err := c.js.Stream(ctx, bucketStream)
 	switch {

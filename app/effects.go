@@ -10,10 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Orders go out in batches of at most ordersAtOnce, about a second's work of the
-// bus; of what waits on GitHub,
-// githubAtOnce are claimed and under way together, so that none outlives its
-// lease in a queue of our own.
+// Orders go out in batches of at most ordersAtOnce, about a second's work of the bus;
+// of what waits on GitHub, githubAtOnce are claimed and under way together, so that
+// none outlives its lease in a queue of our own.
 const (
 	ordersAtOnce = 4096
 	githubAtOnce = 16
