@@ -26,7 +26,7 @@ build: ## both programs, into bin/
 test: ## every test, with the race detector, on real Postgres, NATS, git, Nix and Chromium
 	@scripts/ensure test
 	$(GO) vet -race ./... # -race so that it shares what it compiles with the tests
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -p 4 -timeout 20m ./... # tests of hosts wait more than they compute
 	@$(MAKE) --no-print-directory darwin
 
 .PHONY: bench

@@ -11,14 +11,14 @@ import (
 	"slices"
 )
 
-//go:embed static/dashboard.css static/pages.css static/live.js static/icon.svg static/vendor/htmx.min.js
+//go:embed static/*.css static/*.js static/*.svg static/vendor/*.js
 var static embed.FS
 
-// asset is one embedded file, addressed by its content so that it can be cached
-// for ever and can never be stale.
+// asset is one embedded file. Its address holds the hash of all of them, so that it
+// can be cached for ever, can never be stale, and scripts find each other beside them.
 type asset struct {
-	hash, kind string
-	data       []byte
+	kind string
+	data []byte
 }
 
 // assets by name; assetsHash changes when any of them does.
@@ -37,7 +37,7 @@ func loadAssets() (map[string]asset, string) {
 		}
 		sum := sha256.Sum256(data)
 		all.Write(sum[:])
-		found[path.Base(name)] = asset{hash: hex.EncodeToString(sum[:6]), kind: kindOf(name), data: data}
+		found[path.Base(name)] = asset{kind: kindOf(name), data: data}
 		return nil
 	})
 	if err != nil {
@@ -62,12 +62,12 @@ func kindOf(name string) string {
 
 // assetURL is the address of an embedded file.
 func assetURL(name string) string {
-	return "/static/" + assets[name].hash + "/" + name
+	return "/static/" + assetsHash + "/" + name
 }
 
 func serveAsset(w http.ResponseWriter, r *http.Request) {
 	a, ok := assets[r.PathValue("name")]
-	if !ok || a.hash != r.PathValue("hash") {
+	if !ok || assetsHash != r.PathValue("hash") {
 		http.NotFound(w, r)
 		return
 	}

@@ -8,11 +8,9 @@ import (
 	"slices"
 
 	"github.com/a-h/templ"
-
-	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// board is one rendering of everything live: fixed regions, each a list of parts.
+// board is one rendering of a topic: fixed regions, each a list of parts.
 type board []region
 
 // region is an element of the page whose children are live.
@@ -39,10 +37,14 @@ type live struct {
 	component templ.Component
 }
 
-// render renders everything live of o.
-func (d *Dashboard) render(ctx context.Context, o fleet.Overview) (board, error) {
-	var b board
-	for _, r := range d.scene(o).regions() {
+// render renders everything live of a topic.
+func render(ctx context.Context, t topic, s scene) (board, error) {
+	regions, err := t.regions(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	b := make(board, 0, len(regions))
+	for _, r := range regions {
 		out := region{id: r.id}
 		for _, l := range r.parts {
 			var buf bytes.Buffer

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"context"
 	"fmt"
 	"regexp"
 	"slices"
@@ -76,14 +75,14 @@ func TestOnlyWhatChangedIsSent(t *testing.T) {
 	t.Parallel()
 	o := story(t, "deploying").Overview
 	d := newDashboard(t, newWorld(o), Config{})
-	before, err := d.render(context.Background(), o)
+	before, err := fleetOf(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	o.Hosts = slices.Clone(o.Hosts)
 	i := slices.IndexFunc(o.Hosts, func(h fleet.HostView) bool { return h.Host.Name == "hsb0" })
 	o.Hosts[i].Progress = &fleet.HostProgress{Host: "hsb0", State: fleet.HostVerifying, Since: noon}
-	after, err := d.render(context.Background(), o)
+	after, err := fleetOf(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +101,7 @@ func TestTimeAloneIsNoChange(t *testing.T) {
 	now := noon
 	d := newDashboard(t, newWorld(o), Config{})
 	d.cfg.Now = func() time.Time { return now }
-	before, err := d.render(context.Background(), o)
+	before, err := fleetOf(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +110,7 @@ func TestTimeAloneIsNoChange(t *testing.T) {
 		o.Hosts[i].Host.LastSeen = now
 		o.Hosts[i].Host.Facts.At = now
 	}
-	after, err := d.render(context.Background(), o)
+	after, err := fleetOf(d, o)
 	if err != nil {
 		t.Fatal(err)
 	}

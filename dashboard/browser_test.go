@@ -220,13 +220,14 @@ func TestBrowserSaysThatItIsStaleAndRecovers(t *testing.T) {
 	b.away.Store(true)
 	b.server.CloseClientConnections()
 	b.until(`document.querySelector("#live").innerText.startsWith("Stale, last update")`)
+	b.until(`document.querySelector("#broken").innerText.includes("What you see was true")`)
 	b.until(`document.querySelector("#u-42 [data-opens]").disabled`)
 	b.change(func() {
 		b.overview.Updates = slices.Clone(b.overview.Updates)
 		b.overview.Updates[0].Verdict.Headline = "What happened meanwhile."
 	})
 	b.away.Store(false)
-	b.until(`document.querySelector("#live").dataset.state === "live" && !document.querySelector("#u-42 [data-opens]").disabled`)
+	b.until(`document.querySelector("#live").dataset.state === "live" && !document.querySelector("#u-42 [data-opens]").disabled && document.querySelector("#broken").hidden`)
 	b.until(`document.querySelector("#u-42").innerText.includes("What happened meanwhile.")`)
 	if !b.ask(`window.__same === true`) {
 		t.Error("it recovered by a reload")
@@ -234,14 +235,24 @@ func TestBrowserSaysThatItIsStaleAndRecovers(t *testing.T) {
 	b.blameless()
 }
 
-func TestBrowserNoticesANewBuildAndALostSession(t *testing.T) {
+func TestBrowserReloadsForANewBuildAndLeavesWithItsSession(t *testing.T) {
 	b := browse(t, liveStory(t, "holding"))
-	next := b.run(Config{PublicURL: b.server.URL, Now: time.Now, Beat: time.Second})
-	next.build = "another"
-	b.server.CloseClientConnections()
-	b.until(`!document.querySelector("#skew").hidden && document.querySelector("#u-42 [data-opens]").disabled`)
+	upgrade := func(build string) {
+		next := b.run(Config{PublicURL: b.server.URL, Now: time.Now, Beat: time.Second})
+		next.build = build
+		b.server.CloseClientConnections()
+	}
+	upgrade("second")
+	b.until(`document.body.dataset.build === "second" && document.querySelector("#live").dataset.state === "live"`)
+	// Somebody who reads a question is not torn away from it, but can't answer it either.
+	b.do(chromedp.Evaluate[chromedp.Void](`sessionStorage.clear()`))
+	b.click("#u-42 [data-opens]")
+	b.until(`document.querySelector("#merge-42").open`)
+	upgrade("third")
+	b.until(`!document.querySelector("#skew").hidden && document.querySelector("#merge-42 [type=submit]").disabled`)
+	b.click("#merge-42 [data-closes]")
 	b.click("#skew a")
-	b.until(`document.body.dataset.build === "another" && document.querySelector("#live").dataset.state === "live"`)
+	b.until(`document.body.dataset.build === "third" && document.querySelector("#live").dataset.state === "live"`)
 	b.change(func() { delete(b.sessions, "op") })
 	b.until(`location.pathname === "/login"`)
 }

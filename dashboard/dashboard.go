@@ -102,7 +102,7 @@ func New(cfg Config) (*Dashboard, error) {
 		dirty:   make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 	}
-	d.hub.clients = map[*client]struct{}{}
+	d.hub.channels = map[string]*channel{}
 	d.handler = d.routes()
 	return d, nil
 }
@@ -138,11 +138,10 @@ func (d *Dashboard) wake() {
 
 func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /{$}", d.signedIn(d.fleetPage))
-	mux.Handle("GET /events", http.HandlerFunc(d.events))
-	mux.Handle("POST /updates/{id}/merge", d.signedIn(d.act(d.merge)))
-	mux.Handle("POST /updates/{id}/hold", d.signedIn(d.act(d.hold)))
-	mux.Handle("POST /updates/{id}/release", d.signedIn(d.act(d.release)))
+	d.live(mux, "/{$}", d.fleetLive())
+	mux.Handle("POST /updates/{id}/merge", d.act(d.merge))
+	mux.Handle("POST /updates/{id}/hold", d.act(d.hold))
+	mux.Handle("POST /updates/{id}/release", d.act(d.release))
 	mux.Handle("GET /updates/{owner}/{name}/{number}/explain", d.signedIn(d.explainPage))
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))

@@ -170,8 +170,7 @@ func (d *Dashboard) explainPage(w http.ResponseWriter, r *http.Request, who visi
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "GitHub could not be read just now, so there is nothing to explain. Nothing was changed; try again in a minute."})
 		return
 	}
-	v := explainView{Page: d.page(r), e: e, form: form, rows: pairUp(e.Now.Conditions, e.Then.Conditions)}
-	v.Page.Who = who
+	v := explainView{Page: d.page(w, r, who), e: e, form: form, rows: pairUp(e.Now.Conditions, e.Then.Conditions)}
 	v.update = updateView{
 		Update: fleet.Update{Repo: e.Repo, Number: e.Number, Title: e.Title, URL: e.URL, HeadSHA: e.Now.HeadSHA, State: e.Now.State, Verdict: e.Now},
 		webURL: strings.TrimRight(d.cfg.WebURL, "/"),
@@ -188,8 +187,8 @@ func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request, text string
 	d.answer(w, r, notice{Status: http.StatusNotFound, Text: text})
 }
 
-// outcome says in words what a verdict leads to.
-func outcome(v fleet.Verdict) string {
+// leadsTo says in words what a verdict leads to.
+func leadsTo(v fleet.Verdict) string {
 	switch {
 	case v.Merge != nil && v.Merge.Deploy:
 		return "It is merged by " + v.Merge.Method + ", then deployed."

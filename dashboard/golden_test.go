@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nixfleet/nixfleet/dashboard/stories"
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -32,7 +33,7 @@ func TestEveryStoryRendersAsItDid(t *testing.T) {
 					strings.ReplaceAll(lines(mainOf(pageOf(t, s))), d.build, "BUILD"))
 				return
 			}
-			b, err := d.render(context.Background(), s.Overview)
+			b, err := fleetOf(d, s.Overview)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -46,6 +47,15 @@ func TestEveryStoryRendersAsItDid(t *testing.T) {
 				strings.ReplaceAll(got.String(), d.build, "BUILD"))
 		})
 	}
+}
+
+// fleetOf renders the Fleet page of a snapshot.
+func fleetOf(d *Dashboard, o fleet.Overview) (board, error) {
+	t, err := d.fleetTopic(nil)
+	if err != nil {
+		return nil, err
+	}
+	return render(context.Background(), t, d.scene(o))
 }
 
 // lines puts each element on a line of its own, so that differences can be read.

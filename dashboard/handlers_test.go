@@ -53,7 +53,7 @@ func TestNobodyComesInWithoutASession(t *testing.T) {
 		want         int
 	}{
 		{"GET", "/", http.StatusSeeOther},
-		{"GET", "/events", http.StatusUnauthorized},
+		{"GET", "/events/", http.StatusUnauthorized},
 		{"POST", "/updates/42/merge", http.StatusUnauthorized},
 		{"POST", "/updates/42/hold", http.StatusUnauthorized},
 		{"POST", "/updates/42/release", http.StatusUnauthorized},
@@ -122,7 +122,7 @@ func TestADatabaseThatDoesNotAnswerIsNotASignOut(t *testing.T) {
 	d := newDashboard(t, w, Config{})
 	for _, r := range []*http.Request{
 		request(http.MethodGet, "/", "op", nil), request(http.MethodPost, "/login", "", url.Values{"token": {"right"}}),
-		request(http.MethodGet, "/events", "op", nil),
+		request(http.MethodGet, "/events/", "op", nil),
 	} {
 		if rec := do(d, r); rec.Code != http.StatusServiceUnavailable || len(rec.Result().Cookies()) > 0 {
 			t.Errorf("%s %s answers %d", r.Method, r.URL, rec.Code)

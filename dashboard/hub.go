@@ -2,8 +2,8 @@ package dashboard
 
 import (
 	"context"
+	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -11,54 +11,87 @@ import (
 // snapshot instead.
 const backlog = 8
 
-// hub holds the newest rendering and hands what changes to every open page.
+// hub holds the newest rendering of every topic that somebody looks at, and hands
+// what changes to every open page.
 type hub struct {
 	reading sync.Mutex // one reading of the read model at a time
-	healthy atomic.Bool
 
-	mu      sync.Mutex
-	board   board
+	mu       sync.Mutex
+	channels map[string]*channel // by the topic's key; only those that somebody looks at
+}
+
+// channel is one topic that is looked at.
+type channel struct {
+	topic   topic
+	board   board // nil until it was rendered
+	healthy bool  // the last rendering went well
 	clients map[*client]struct{}
 }
 
-// client is one open page. Its channel is only closed by the garbage collector.
+// client is one open page.
 type client struct {
+	of      *channel
 	patches chan []byte
-	behind  bool // its backlog overflowed; guarded by hub.mu
+	gone    chan struct{} // closed when what it shows is not there any more
+	behind  bool          // it needs a snapshot before any patch; guarded by hub.mu
 }
 
-// show makes b the newest rendering and sends the difference to every client.
-func (h *hub) show(b board) {
+// join adds a client, which needs a snapshot first. From now on it misses nothing.
+func (h *hub) join(t topic) *client {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	patch := b.since(h.board)
-	h.board = b
+	ch := h.channels[t.key]
+	if ch == nil {
+		ch = &channel{topic: t, clients: map[*client]struct{}{}}
+		h.channels[t.key] = ch
+	}
+	c := &client{of: ch, patches: make(chan []byte, backlog), gone: make(chan struct{}), behind: true}
+	ch.clients[c] = struct{}{}
+	return c
+}
+
+func (h *hub) leave(c *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(c.of.clients, c)
+	if len(c.of.clients) == 0 && h.channels[c.of.topic.key] == c.of {
+		delete(h.channels, c.of.topic.key)
+	}
+}
+
+// show makes b the newest rendering of a topic and sends the difference to every
+// client of it. A rendering that failed changes nothing that is shown: pages notice
+// by the silence. What is not there any more ends them.
+func (h *hub) show(key string, b board, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ch := h.channels[key]
+	if ch == nil {
+		return
+	}
+	ch.healthy = err == nil
+	switch {
+	case errors.Is(err, ErrUnknown):
+		for c := range ch.clients {
+			close(c.gone)
+		}
+		delete(h.channels, key)
+		return
+	case err != nil:
+		return
+	}
+	patch := b.since(ch.board)
+	ch.board = b
 	if len(patch) == 0 {
 		return
 	}
-	for c := range h.clients {
+	for c := range ch.clients {
 		select {
 		case c.patches <- patch:
 		default:
 			c.behind = true
 		}
 	}
-}
-
-// join adds a client and returns the snapshot that its patches build on. Both
-// happen in one step, so that nothing is missed between them.
-func (h *hub) join() (*client, []byte) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := &client{patches: make(chan []byte, backlog)}
-	h.clients[c] = struct{}{}
-	return c, h.board.snapshot()
-}
-
-func (h *hub) leave(c *client) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.clients, c)
 }
 
 // next is what a client that received patch is to be sent: the patch, or a
@@ -73,38 +106,51 @@ func (h *hub) next(c *client, patch []byte) []byte {
 	for len(c.patches) > 0 {
 		<-c.patches
 	}
-	return h.board.snapshot()
+	return c.of.board.snapshot()
 }
 
-// watched reports whether any page is open.
-func (h *hub) watched() bool {
+// healthy reports whether what c shows is known to be as it is.
+func (h *hub) healthy(c *client) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.clients) > 0
+	return c.of.healthy
 }
 
-func (h *hub) newest() board {
+// topics are those that somebody looks at.
+func (h *hub) topics() []topic {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.board
+	list := make([]topic, 0, len(h.channels))
+	for _, ch := range h.channels {
+		list = append(list, ch.topic)
+	}
+	return list
 }
 
-// refresh reads the read model, renders it, and sends what has changed.
+// refresh reads the read model once and renders every topic that is looked at. A
+// topic that can't be rendered does not keep the others from it.
 func (d *Dashboard) refresh(ctx context.Context) error {
 	d.hub.reading.Lock()
 	defer d.hub.reading.Unlock()
+	topics := d.hub.topics()
+	if len(topics) == 0 {
+		return nil
+	}
 	o, err := d.cfg.Views.Overview(ctx)
-	if err == nil {
-		var b board
-		if b, err = d.render(ctx, o); err == nil {
-			d.hub.show(b)
+	if err != nil {
+		for _, t := range topics {
+			d.hub.show(t.key, nil, err)
+		}
+		return err
+	}
+	s := d.scene(o)
+	var failed error
+	for _, t := range topics {
+		if _, err := d.renew(ctx, t, s); err != nil && !errors.Is(err, ErrUnknown) {
+			failed = err
 		}
 	}
-	if err != nil && ctx.Err() != nil {
-		return err // the reader left; that says nothing about the read model
-	}
-	d.hub.healthy.Store(err == nil)
-	return err
+	return failed
 }
 
 // publish refreshes when something has changed, at most once per Batch, and once
@@ -123,13 +169,11 @@ func (d *Dashboard) publish(ctx context.Context) {
 		case <-d.dirty:
 		case <-beat.C:
 		}
-		if d.hub.watched() {
-			err := d.refresh(ctx)
-			if err != nil && ctx.Err() == nil && !failed {
-				d.cfg.Log.Error().Err(err).Msg("refresh the dashboard; open pages show that they are stale")
-			}
-			failed = err != nil
+		err := d.refresh(ctx)
+		if err != nil && ctx.Err() == nil && !failed {
+			d.cfg.Log.Error().Err(err).Msg("refresh the dashboard; open pages show that they are stale")
 		}
+		failed = err != nil
 		pause.Reset(d.cfg.Batch)
 		select {
 		case <-ctx.Done():

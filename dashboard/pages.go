@@ -2,50 +2,73 @@ package dashboard
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 
 	"github.com/a-h/templ"
 )
 
-// page is what every page carries for r.
-func (d *Dashboard) page(r *http.Request) page {
-	p := page{Build: d.build, Now: d.cfg.Now().UnixMilli()}
+// pages are the entries of the navigation.
+var pages = []struct{ at, name, path string }{
+	{"fleet", "Fleet", "/"},
+	{"updates", "Updates", "/updates"},
+	{"rollouts", "Rollouts", "/rollouts"},
+	{"activity", "Activity", "/activity"},
+	{"settings", "Settings", "/settings"},
+}
+
+// page is what every page carries for r. A notice that waits for the next page is
+// taken by it.
+func (d *Dashboard) page(w http.ResponseWriter, r *http.Request, who visitor) page {
+	p := page{Build: d.build, Now: d.cfg.Now().UnixMilli(), Who: who}
 	if c, err := r.Cookie("theme"); err == nil && (c.Value == "light" || c.Value == "dark") {
 		p.Theme = c.Value
+	}
+	if c, err := r.Cookie(flashCookie); err == nil {
+		if b, err := base64.RawURLEncoding.DecodeString(c.Value); err == nil {
+			_ = json.Unmarshal(b, &p.Notice) // what is none stays empty
+		}
+		http.SetCookie(w, &http.Cookie{Name: flashCookie, Path: "/", MaxAge: -1})
 	}
 	return p
 }
 
-func (d *Dashboard) fleetPage(w http.ResponseWriter, r *http.Request, who visitor) {
-	if err := d.refresh(r.Context()); err != nil {
-		d.cfg.Log.Error().Err(err).Msg("read the fleet")
-		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The fleet could not be read, because the database did not answer. Hosts and rollouts are not affected; try again."})
-		return
+// flashCookie carries a notice over a redirect.
+const flashCookie = "nixfleet-notice"
+
+// flash keeps a notice for the page that a redirect leads to. The page shows it as
+// text, whoever wrote the cookie.
+func (d *Dashboard) flash(w http.ResponseWriter, n notice) {
+	b, err := json.Marshal(n)
+	if err != nil {
+		return // strings and a number always encode
 	}
-	p := d.page(r)
-	p.Who, p.Live = who, true
-	v := fleetView{Page: p, Board: d.hub.newest(), Notice: notice{Text: asked[r.URL.Query().Get("asked")]}}
-	d.show(w, r, http.StatusOK, fleetPage(v))
+	http.SetCookie(w, &http.Cookie{
+		Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(b), Path: "/", MaxAge: 60,
+		HttpOnly: true, Secure: d.secureCookies(), SameSite: http.SameSiteLaxMode,
+	})
 }
 
-// done answers a post that was carried out: htmx with a line for the page, a
-// plain form with a redirect, so that reloading does not post again.
-func (d *Dashboard) done(w http.ResponseWriter, r *http.Request, what string) {
-	if r.Header.Get("HX-Request") == "" {
-		http.Redirect(w, r, "/?asked="+what, http.StatusSeeOther)
-		return
-	}
-	d.answer(w, r, notice{Status: http.StatusAccepted, Text: asked[what]})
+// fleetLive is the Fleet page.
+func (d *Dashboard) fleetLive() livePage {
+	return livePage{topic: d.fleetTopic, show: func(_ *http.Request, p page, b board) templ.Component {
+		p.At = "fleet"
+		return fleetPage(p, b)
+	}}
 }
 
-// answer shows n as a line for htmx, and as a page for everybody else.
+// answer shows n as a line for a script, and as a page for everybody else.
 func (d *Dashboard) answer(w http.ResponseWriter, r *http.Request, n notice) {
-	if r.Header.Get("HX-Request") != "" {
+	if scripted(r) {
 		d.show(w, r, n.Status, noticeLine(n))
 		return
 	}
-	d.show(w, r, n.Status, noticePage(d.page(r), n))
+	d.show(w, r, n.Status, noticePage(d.page(w, r, visitor{}), n))
 }
+
+// scripted reports whether a page's script asks, which wants a fragment.
+func scripted(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
 
 // show renders before it answers, so that a failing template is an error and not
 // half a page.

@@ -40,9 +40,6 @@ type visitor struct {
 	cookie string
 }
 
-// mayAct reports whether v may press buttons that change something.
-func (v visitor) mayAct() bool { return v.role == RoleOperator || v.role == RoleAdmin }
-
 // visitor finds out who makes r.
 func (d *Dashboard) visitor(r *http.Request) (visitor, error) {
 	c, err := r.Cookie(d.cookieName())
@@ -81,7 +78,7 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The token of a link is only put into a form: fetching a link signs nobody in.
-	d.show(w, r, http.StatusOK, loginPage(login{Token: r.URL.Query().Get("token"), Page: d.page(r)}))
+	d.show(w, r, http.StatusOK, loginPage(login{Token: r.URL.Query().Get("token"), Page: d.page(w, r, visitor{})}))
 }
 
 func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
@@ -89,11 +86,11 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 	session, actor, role, err := d.cfg.Sessions.Login(r.Context(), token)
 	switch {
 	case errors.Is(err, ErrSignedOut):
-		d.show(w, r, http.StatusUnauthorized, loginPage(login{Page: d.page(r),
+		d.show(w, r, http.StatusUnauthorized, loginPage(login{Page: d.page(w, r, visitor{}),
 			Problem: "This token is not valid, or has expired. Tokens for signing in work once; ask for a new one."}))
 	case err != nil:
 		d.cfg.Log.Error().Err(err).Msg("sign in")
-		d.show(w, r, http.StatusServiceUnavailable, loginPage(login{Page: d.page(r), Token: token,
+		d.show(w, r, http.StatusServiceUnavailable, loginPage(login{Page: d.page(w, r, visitor{}), Token: token,
 			Problem: "The token could not be checked, because the database did not answer. Try again."}))
 	default:
 		d.cfg.Log.Info().Str("actor", actor.Login).Str("role", role).Msg("signed in")

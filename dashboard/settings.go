@@ -57,7 +57,6 @@ type settingsView struct {
 	words   []said
 	text    string // in the text area: what a person wrote is never lost
 	faults  Faults
-	notice  notice
 	theirs  bool // the settings in p are somebody else's newer ones
 	editing bool // the person may save
 }
@@ -102,8 +101,8 @@ func (d *Dashboard) settingsIndex(w http.ResponseWriter, r *http.Request, who vi
 	case len(repos) == 1:
 		http.Redirect(w, r, string(settingsURL(repos[0])), http.StatusSeeOther)
 	default:
-		p := d.page(r)
-		p.Who = who
+		p := d.page(w, r, who)
+		p.At = "settings"
 		d.show(w, r, http.StatusOK, settingsIndexPage(p, repos))
 	}
 }
@@ -112,9 +111,6 @@ func (d *Dashboard) settingsPage(w http.ResponseWriter, r *http.Request, who vis
 	v, ok := d.readPolicy(w, r, who)
 	if !ok {
 		return
-	}
-	if r.URL.Query().Has("saved") {
-		v.notice = notice{Status: http.StatusOK, Text: "Saved. Open updates are judged again by it now."}
 	}
 	d.show(w, r, http.StatusOK, settingsPage(v))
 }
@@ -132,8 +128,8 @@ func (d *Dashboard) readPolicy(w http.ResponseWriter, r *http.Request, who visit
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "What rules " + repo + " could not be read from GitHub just now. Nothing was changed; go back, and try again in a minute."})
 		return settingsView{}, false
 	}
-	v := settingsView{Page: d.page(r), p: p, text: p.Settings, editing: who.role == RoleAdmin && p.Source != "file"}
-	v.Page.Who = who
+	v := settingsView{Page: d.page(w, r, who), p: p, text: p.Settings, editing: who.role == RoleAdmin && p.Source != "file"}
+	v.Page.At = "settings"
 	if p.Policy != nil {
 		v.words = inWords(*p.Policy, d.cfg.Now())
 	}
@@ -166,7 +162,8 @@ func (d *Dashboard) saveSettings(w http.ResponseWriter, r *http.Request, who vis
 	if err == nil {
 		d.cfg.Log.Info().Str("repo", repo).Str("actor", who.actor.Login).Msg("settings saved")
 		d.wake()
-		http.Redirect(w, r, r.URL.EscapedPath()+"?saved", http.StatusSeeOther)
+		d.flash(w, notice{Status: http.StatusOK, Text: "Saved. Open updates are judged again by it now."})
+		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
 		return
 	}
 	v, ok := d.readPolicy(w, r, who)
@@ -177,15 +174,15 @@ func (d *Dashboard) saveSettings(w http.ResponseWriter, r *http.Request, who vis
 	var refused Refused
 	switch {
 	case errors.As(err, &v.faults):
-		v.notice = notice{Status: http.StatusUnprocessableEntity, Text: "Not saved: " + plural(len(v.faults), "setting is", "settings are") + " not right. What ruled before rules on."}
+		v.Page.Notice = notice{Status: http.StatusUnprocessableEntity, Text: "Not saved: " + plural(len(v.faults), "setting is", "settings are") + " not right. What ruled before rules on."}
 	case errors.Is(err, ErrChanged):
 		v.theirs = true
-		v.notice = notice{Status: http.StatusConflict, Text: "Not saved: " + v.p.ChangedBy + " has changed the settings since you began. Theirs are below yours; saving once more replaces them."}
+		v.Page.Notice = notice{Status: http.StatusConflict, Text: "Not saved: " + v.p.ChangedBy + " has changed the settings since you began. Theirs are below yours; saving once more replaces them."}
 	case errors.As(err, &refused):
-		v.notice = notice{Status: http.StatusConflict, Text: refused.Error()}
+		v.Page.Notice = notice{Status: http.StatusConflict, Text: refused.Error()}
 	default:
 		d.cfg.Log.Error().Err(err).Str("repo", repo).Msg("save settings")
-		v.notice = notice{Status: http.StatusServiceUnavailable, Text: "Not saved, because the database did not answer. Try again."}
+		v.Page.Notice = notice{Status: http.StatusServiceUnavailable, Text: "Not saved, because the database did not answer. Try again."}
 	}
-	d.show(w, r, v.notice.Status, settingsPage(v))
+	d.show(w, r, v.Page.Notice.Status, settingsPage(v))
 }

@@ -97,13 +97,15 @@ func (d *Dashboard) forAdmins(next func(http.ResponseWriter, *http.Request, visi
 }
 
 func (d *Dashboard) setupPage(w http.ResponseWriter, r *http.Request, who visitor) {
-	d.showSetup(w, r, who, notice{Text: asked[r.URL.Query().Get("asked")]})
+	d.showSetup(w, r, who, notice{})
 }
 
 func (d *Dashboard) showSetup(w http.ResponseWriter, r *http.Request, who visitor, n notice) {
 	state, err := d.cfg.Setup.Setup(r.Context())
-	v := setupView{Page: d.page(r), State: state, Notice: n, Organisation: strings.TrimSpace(r.URL.Query().Get("org"))}
-	v.Page.Who = who
+	v := setupView{Page: d.page(w, r, who), State: state, Notice: n, Organisation: strings.TrimSpace(r.URL.Query().Get("org"))}
+	if n.Text == "" {
+		v.Notice = v.Page.Notice
+	}
 	if err == nil && state.App == nil {
 		err = d.prepareVisit(w, r, who, &v)
 	}
@@ -112,7 +114,7 @@ func (d *Dashboard) showSetup(w http.ResponseWriter, r *http.Request, who visito
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "How far the set-up has come could not be read, because the database did not answer. Try again."})
 		return
 	}
-	if state.App != nil && len(state.Repos) == 0 && n.Text == "" {
+	if state.App != nil && len(state.Repos) == 0 && v.Notice.Text == "" {
 		w.Header().Set("Refresh", strconv.Itoa(setupEvery)) // also without script
 	}
 	status := http.StatusOK
@@ -154,7 +156,8 @@ func (d *Dashboard) setupReturn(w http.ResponseWriter, r *http.Request, who visi
 		return
 	}
 	d.cfg.Log.Info().Str("actor", who.actor.Login).Msg("the GitHub App was created")
-	http.Redirect(w, r, "/setup?asked=app", http.StatusSeeOther)
+	d.flash(w, notice{Status: http.StatusOK, Text: "The GitHub App exists, and NixFleet works as it from now on."})
+	http.Redirect(w, r, "/setup", http.StatusSeeOther)
 }
 
 func (d *Dashboard) setupPolicy(w http.ResponseWriter, r *http.Request, who visitor) {

@@ -31,7 +31,7 @@ func TestBrowserGoesToGitHubAndComesBack(t *testing.T) {
 	b.run(Config{PublicURL: b.server.URL, WebURL: hub.URL, Now: time.Now, Setup: sw})
 	b.do(chromedp.Navigate(b.server.URL + "/setup"))
 	b.click("button.primary")
-	b.until(`location.pathname === "/setup" && location.search === "?asked=app"`)
+	b.until(`!!document.querySelector("#toast")?.innerText.includes("The GitHub App exists")`)
 	if got, want := <-posted, b.server.URL+` {"name":"NixFleet <fleet>"} state of alice`; got != want {
 		t.Errorf("GitHub got %q, want %q", got, want)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,34 +14,53 @@ import (
 // given up; it opens another when it is back.
 const stuck = 30 * time.Second
 
-// events is the stream of one open page: hello with the build, a snapshot, then
+// stream is the stream of one open page: hello with the build, a snapshot, then
 // patches, and a beat in every quiet stretch. The server only ever sends; a page
 // that reconnects starts again with hello.
-func (d *Dashboard) events(w http.ResponseWriter, r *http.Request) {
+func (d *Dashboard) stream(of func(*http.Request) (topic, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who, ok := d.listener(w, r)
+		if !ok {
+			return
+		}
+		// The topic is told from the page's own address.
+		r.URL.Path = strings.TrimPrefix(r.URL.Path, "/events")
+		t, err := of(r)
+		if err == nil {
+			c := d.hub.join(t)
+			defer d.hub.leave(c)
+			if _, err = d.look(r.Context(), t); err == nil {
+				out := newSender(w)
+				out.send("hello", []byte(d.build))
+				out.send("patch", d.hub.next(c, nil))
+				d.follow(r, out, c, who)
+				return
+			}
+		}
+		if errors.Is(err, ErrUnknown) {
+			http.Error(w, "there is nothing at this address", http.StatusNotFound)
+			return
+		}
+		http.Error(w, "the read model can't be read", http.StatusServiceUnavailable)
+	})
+}
+
+// listener finds out who opens a stream; where nobody may, it has answered.
+func (d *Dashboard) listener(w http.ResponseWriter, r *http.Request) (visitor, bool) {
 	// Browsers send an EventSource of another site with its cookies, where they
 	// are not Lax; the origin check of posts does not cover a GET.
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" {
 		http.Error(w, "this stream is for the dashboard's own pages", http.StatusForbidden)
-		return
+		return visitor{}, false
 	}
 	who, err := d.visitor(r)
-	if errors.Is(err, ErrSignedOut) {
+	switch {
+	case errors.Is(err, ErrSignedOut):
 		http.Error(w, "signed out", http.StatusUnauthorized)
-		return
+	case err != nil:
+		http.Error(w, "the session can't be read", http.StatusServiceUnavailable)
 	}
-	if err == nil {
-		err = d.refresh(r.Context())
-	}
-	if err != nil {
-		http.Error(w, "the read model can't be read", http.StatusServiceUnavailable)
-		return
-	}
-	c, snapshot := d.hub.join()
-	defer d.hub.leave(c)
-	out := newSender(w)
-	out.send("hello", []byte(d.build))
-	out.send("patch", snapshot)
-	d.follow(r, out, c, who)
+	return who, err == nil
 }
 
 // follow sends until the page leaves, the session ends or the server stops.
@@ -54,6 +74,9 @@ func (d *Dashboard) follow(r *http.Request, out *sender, c *client, who visitor)
 			return
 		case <-d.stopped:
 			return
+		case <-c.gone:
+			out.send("gone", []byte("page"))
+			return
 		case patch := <-c.patches:
 			out.send("patch", d.hub.next(c, patch))
 		case <-beat.C:
@@ -62,7 +85,7 @@ func (d *Dashboard) follow(r *http.Request, out *sender, c *client, who visitor)
 				out.send("gone", []byte("session"))
 				return
 			}
-			if err == nil && d.hub.healthy.Load() {
+			if err == nil && d.hub.healthy(c) {
 				out.send("beat", d.clock())
 			}
 		}

@@ -81,7 +81,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 // tell is one story: its reader is signed in already, and its stream may be broken.
 func tell(s stories.Story, d http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.Broken && r.URL.Path == "/events" {
+		if s.Broken && strings.HasPrefix(r.URL.Path, "/events/") {
 			http.Error(w, "this story's stream is broken", http.StatusServiceUnavailable)
 			return
 		}
