@@ -2,10 +2,8 @@ package dashboard
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -266,27 +264,6 @@ func TestBrowserOpensTooltipsByKeyboard(t *testing.T) {
 	}
 	b.do(chromedp.KeyEvent("\x1b"))
 	b.until(`!document.querySelector("#tip-imac0-lock").matches(":popover-open")`)
-}
-
-// TestBrowserFitsEveryStory looks at every story on a phone and on a desk.
-func TestBrowserFitsEveryStory(t *testing.T) {
-	b := browse(t, fleet.Overview{At: time.Now()})
-	for _, s := range stories.All(time.Now()) {
-		b.change(func() { b.overview, b.told, b.policy = s.Overview, s.Explanation, s.Policy })
-		if s.Path == "/" {
-			s.Path += "?story=" + url.QueryEscape(s.Name)
-		}
-		b.do(chromedp.Navigate(b.server.URL + s.Path))
-		b.until(`document.body.classList.contains("script")`)
-		for _, width := range []int64{1280, 390} {
-			b.do(chromedp.EmulateViewport(width, 900))
-			b.until(fmt.Sprintf("innerWidth === %d", width))
-			if !b.ask(`document.documentElement.scrollWidth <= innerWidth`) {
-				t.Errorf("story %s does not fit into %d px", s.Name, width)
-			}
-		}
-		b.blameless()
-	}
 }
 
 // liveStory is a story as of now, for browsers that have a clock of their own.

@@ -56,6 +56,12 @@ func newWorld(o fleet.Overview) *world {
 	return &world{overview: o, sessions: map[string]string{"op": RoleOperator, "view": RoleViewer, "admin": RoleAdmin}}
 }
 
+// tell makes the world that of a story. Its reader is the session op.
+func (w *world) tell(s stories.Story) {
+	w.overview, w.told, w.policy = s.Overview, s.Explanation, s.Policy
+	w.sessions["op"] = cmp.Or(s.Role, RoleOperator)
+}
+
 func (w *world) Overview(context.Context) (fleet.Overview, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -84,7 +84,8 @@ func golden(t *testing.T, path, got string) {
 func pageOf(t *testing.T, s stories.Story) string {
 	t.Helper()
 	w := newWorld(s.Overview)
-	w.sessions["them"], w.told, w.policy = s.Role, s.Explanation, s.Policy
+	w.tell(s)
+	w.sessions["them"] = s.Role
 	path, cookie := s.Path, "them"
 	if s.Role == "" {
 		path, cookie = "/login", ""

@@ -752,7 +752,7 @@ func noHosts() templ.Component {
 			templ_7745c5c3_Var32 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<tr id=\"h-none\" class=\"none\"><td colspan=\"7\"><h3>No host yet</h3><p>Make a one-time token here, then run the second command on the machine:</p><pre><code>nixfleet hosts enroll <var>NAME</var> --attr nixosConfigurations.<var>NAME</var></code></pre><pre><code>nixfleet-agent enroll --server <var>URL</var> --token <var>TOKEN</var></code></pre><p class=\"muted\">It appears in this table by itself as soon as it has reported.</p></td></tr>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 67, "<tr id=\"h-none\" class=\"none\"><td colspan=\"7\"><h3>No host yet</h3><p>Make a one-time token here, then run the second command on the machine:</p><pre tabindex=\"0\"><code>nixfleet hosts enroll <var>NAME</var> --attr nixosConfigurations.<var>NAME</var></code></pre><pre tabindex=\"0\"><code>nixfleet-agent enroll --server <var>URL</var> --token <var>TOKEN</var></code></pre><p class=\"muted\">It appears in this table by itself as soon as it has reported.</p></td></tr>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

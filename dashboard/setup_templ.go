@@ -1006,7 +1006,7 @@ func setupHosts(v setupView) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 71, "<p>On this server, or wherever you have its admin token:</p><pre><code>nixfleet hosts enroll NAME --attr nixosConfigurations.NAME</code></pre><p>It prints what to run on the host.</p><div class=\"setup-do\"><a class=\"button\" href=\"/\">Go to the fleet")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 71, "<p>On this server, or wherever you have its admin token:</p><pre tabindex=\"0\"><code>nixfleet hosts enroll NAME --attr nixosConfigurations.NAME</code></pre><p>It prints what to run on the host.</p><div class=\"setup-do\"><a class=\"button\" href=\"/\">Go to the fleet")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
