@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/db"
@@ -60,32 +61,27 @@ func ordersOf(list []fleet.Order) []api.Order {
 
 // Host tells all that is known of a host.
 func (s service) Host(ctx context.Context, name string) (api.HostDetail, error) {
-	o, err := s.Overview(ctx)
+	h, repo, err := s.a.hostView(ctx, name)
 	if err != nil {
-		return api.HostDetail{}, err
-	}
-	h, ok := hostIn(o, name)
-	if !ok {
-		return api.HostDetail{}, api.ErrUnknown
-	}
-	d := api.HostDetail{Host: api.HostOf(h), Platform: h.Host.Platform(), Facts: h.Host.Facts}
-	for _, r := range o.Repos {
-		if r.Repo.ID == h.Host.RepoID {
-			d.Repo = r.Repo.FullName()
-		}
+		return api.HostDetail{}, unknown(err)
 	}
 	open, err := s.a.db.OpenOrders(ctx, []string{name})
-	d.Open = ordersOf(open)
-	return d, err
+	return api.HostDetail{
+		Host: api.HostOf(h), Platform: h.Host.Platform(), Repo: repo, Facts: h.Host.Facts, Open: ordersOf(open),
+	}, err
 }
 
-func hostIn(o fleet.Overview, name string) (fleet.HostView, bool) {
-	for _, h := range o.Hosts {
-		if h.Host.Name == name {
-			return h, true
-		}
+// hostView is one host, described, and the name of its repository.
+func (a *App) hostView(ctx context.Context, name string) (h fleet.HostView, repo string, err error) {
+	o, err := a.db.HostOverview(ctx, name, a.cfg.Now())
+	if err != nil {
+		return h, "", err
 	}
-	return fleet.HostView{}, false
+	fleet.Describe(&o, Version)
+	for _, r := range o.Repos {
+		repo = r.Repo.FullName() // its own is the only one
+	}
+	return o.Hosts[slices.IndexFunc(o.Hosts, func(h fleet.HostView) bool { return h.Host.Name == name })], repo, nil
 }
 
 // Generations lists the systems that a host can go back to.

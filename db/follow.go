@@ -13,7 +13,7 @@ import (
 func (d *DB) RepoStates(ctx context.Context) ([]fleet.RepoView, error) {
 	var v fleet.Overview
 	var b pgx.Batch
-	queueRepoViews(&b, &v)
+	queueRepoViews(&b, &v, `true`, args{})
 	if err := d.pool.SendBatch(ctx, &b).Close(); err != nil {
 		return nil, fmt.Errorf("list repositories: %w", err)
 	}

@@ -20,10 +20,10 @@ func (d *DB) Overview(ctx context.Context, now time.Time) (fleet.Overview, error
 	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		var b pgx.Batch
 		queueHearing(&b, &v, now)
-		queueRepoViews(&b, &v)
-		queueHostViews(&b, &v)
-		queueUpdateViews(&b, &v, now)
-		queueRolloutViews(&b, &v)
+		queueRepoViews(&b, &v, `true`, args{})
+		queueHostViews(&b, &v, `true`, args{})
+		queueUpdateViews(&b, &v, `(u.state not in `+endedUpdates+` or u.changed_at > @since)`, args{"since": now.Add(-24 * time.Hour), "n": maxShown})
+		queueRolloutViews(&b, &v, `true`, args{"n": maxShown})
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func queueHearing(b *pgx.Batch, v *fleet.Overview, now time.Time) {
 	})
 }
 
-func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
+func queueRepoViews(b *pgx.Batch, v *fleet.Overview, which string, a args) {
 	type row struct {
 		repoRow
 		HeadSHA     string
@@ -61,14 +61,14 @@ func queueRepoViews(b *pgx.Batch, v *fleet.Overview) {
 		Policy      *fleet.Policy
 	}
 	collect(b, `select id, installation_id, owner, name, default_branch, head_sha, head_at, policy_error, policy
-		from repos r where `+watched+` order by owner, name, id`, args{}, func(r row) {
+		from repos r where `+watched+` and `+which+` order by owner, name, id`, a, func(r row) {
 		v.Repos = append(v.Repos, fleet.RepoView{
 			Repo: r.repo(), HeadSHA: r.HeadSHA, HeadAt: r.HeadAt, PolicyError: r.PolicyError, Policy: r.Policy,
 		})
 	})
 }
 
-func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
+func queueHostViews(b *pgx.Batch, v *fleet.Overview, which string, a args) {
 	type row struct {
 		hostRow
 		EvaluatedBy, ExpectedPath, EvaluationError string
@@ -81,7 +81,7 @@ func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
 		from hosts h
 		left join evaluations v on v.repo_id = h.repo_id and v.commit_sha = h.facts->>'checkout_commit' and v.attr = h.attr
 		left join orders w on h.facts->>'working' = 'true' and w.id = h.facts->>'order' and w.host = h.name
-		where h.revoked_at is null order by h.name`, args{}, func(r row) {
+		where h.revoked_at is null and `+which+` order by h.name`, a, func(r row) {
 		view := fleet.HostView{Host: r.host(), Doing: r.Doing}
 		if r.EvaluatedBy != "" {
 			view.Evaluation = &fleet.Evaluation{
@@ -93,15 +93,16 @@ func queueHostViews(b *pgx.Batch, v *fleet.Overview) {
 	})
 }
 
-func queueUpdateViews(b *pgx.Batch, v *fleet.Overview, now time.Time) {
+// endedUpdates are the terminal states of an update.
+const endedUpdates = `('merged', 'closed', 'superseded')`
+
+func queueUpdateViews(b *pgx.Batch, v *fleet.Overview, which string, a args) {
 	collect(b, `
 		select `+updateColumns+` from updates u `+updateJoins+`
-		where not u.ignored and u.head_sha <> '' and not r.removed
-			and (u.state not in ('merged', 'closed', 'superseded') or u.changed_at > @since)
-		order by u.first_seen desc, u.id desc limit @n`,
-		args{"since": now.Add(-24 * time.Hour), "n": maxShown}, func(r updateRow) {
-			v.Updates = append(v.Updates, r.update())
-		})
+		where not u.ignored and u.head_sha <> '' and not r.removed and `+which+`
+		order by u.first_seen desc, u.id desc limit @n`, a, func(r updateRow) {
+		v.Updates = append(v.Updates, r.update())
+	})
 }
 
 // shownRollouts are those that have not ended and of each repository the newest that
@@ -115,20 +116,19 @@ const shownRollouts = `
 		order by e.repo_id, e.created_at desc, e.id desc
 	)`
 
-func queueRolloutViews(b *pgx.Batch, v *fleet.Overview) {
+func queueRolloutViews(b *pgx.Batch, v *fleet.Overview, which string, a args) {
 	at := map[string]int{}
-	collect(b, `with shown as (`+shownRollouts+`) select `+rolloutColumns+` from shown r order by r.created_at desc, r.id desc limit @n`,
-		args{"n": maxShown}, func(r rolloutRow) {
-			at[r.ID] = len(v.Rollouts)
-			v.Rollouts = append(v.Rollouts, r.rollout())
-		})
-	collect(b, `with shown as (`+shownRollouts+`) select `+progressColumns+` from rollout_hosts h
-		where h.rollout_id in (select id from shown order by created_at desc, id desc limit @n) order by h.rollout_id, h.position`,
-		args{"n": maxShown}, func(r progressRow) {
-			if i, ok := at[r.RolloutID]; ok {
-				v.Rollouts[i].Hosts = append(v.Rollouts[i].Hosts, r.HostProgress)
-			}
-		})
+	shown := `with shown as (select * from (` + shownRollouts + `) r order by r.created_at desc, r.id desc limit @n) `
+	collect(b, shown+`select `+rolloutColumns+` from shown r order by r.created_at desc, r.id desc`, args{"n": maxShown}, func(r rolloutRow) {
+		at[r.ID] = len(v.Rollouts)
+		v.Rollouts = append(v.Rollouts, r.rollout())
+	})
+	collect(b, shown+`select `+progressColumns+` from rollout_hosts h
+		where h.rollout_id in (select id from shown) and `+which+` order by h.rollout_id, h.position`, a, func(r progressRow) {
+		if i, ok := at[r.RolloutID]; ok {
+			v.Rollouts[i].Hosts = append(v.Rollouts[i].Hosts, r.HostProgress)
+		}
+	})
 }
 
 // collect queues a query and hands each row of it, as a T, to f.
