@@ -22,6 +22,8 @@ const (
 	HookPath     = "/api/github/hook" // webhooks
 	SetupPath    = "/setup"           // where people come after installing the App
 	CallbackPath = "/setup/callback"  // where GitHub brings the code of a new App
+
+	SignInPath = "/login/github/callback" // where GitHub brings people back who sign in
 )
 
 // maxName is the longest name that GitHub allows for an App, in characters.
@@ -34,8 +36,10 @@ type Manifest struct {
 	URL           string            `json:"url" yaml:"-"`
 	Hook          *Hook             `json:"hook_attributes,omitempty" yaml:"-"`
 	RedirectURL   string            `json:"redirect_url,omitempty" yaml:"-"`
+	CallbackURLs  []string          `json:"callback_urls,omitempty" yaml:"-"`
 	SetupURL      string            `json:"setup_url,omitempty" yaml:"-"`
 	SetupOnUpdate bool              `json:"setup_on_update" yaml:"-"`
+	AskOnInstall  bool              `json:"request_oauth_on_install" yaml:"-"` // never: people sign in when they want to
 	Description   string            `json:"description" yaml:"description"`
 	Public        bool              `json:"public" yaml:"public"`
 	Permissions   map[string]string `json:"default_permissions" yaml:"default_permissions"` // name to read or write
@@ -78,5 +82,6 @@ func (m Manifest) At(public string) Manifest {
 	m.URL = public
 	m.Hook = &Hook{URL: public + HookPath, Active: true}
 	m.RedirectURL, m.SetupURL = public+CallbackPath, public+SetupPath
+	m.CallbackURLs = []string{public + SignInPath}
 	return m
 }

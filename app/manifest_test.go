@@ -57,6 +57,7 @@ func TestTheManifestIsCompletedForItsServer(t *testing.T) {
 	must(t, json.Unmarshal(text, &got))
 	want := map[string]any{
 		"name": "NixFleet fleet.example.org", "url": "https://fleet.example.org", "public": false, "setup_on_update": false,
+		"callback_urls": []any{"https://fleet.example.org/login/github/callback"}, "request_oauth_on_install": false,
 		"redirect_url": "https://fleet.example.org/setup/callback", "setup_url": "https://fleet.example.org/setup",
 		"hook_attributes": map[string]any{"url": "https://fleet.example.org/api/github/hook", "active": true},
 	}

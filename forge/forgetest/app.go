@@ -54,18 +54,16 @@ func (s *Server) listInstallationRepos(c *call) reply {
 	return rep
 }
 
-func (s *Server) getSelf(c *call) reply {
-	if c.token == nil {
-		return refuse(http.StatusUnauthorized, "Requires authentication")
-	}
-	return refuse(http.StatusForbidden, "Resource not accessible by integration")
-}
-
 func (s *Server) getUser(c *call) reply {
 	u := s.users[lower(c.params["username"])]
 	if u == nil {
 		return notFound()
 	}
+	return ok(s.publicJSON(u))
+}
+
+// publicJSON is all that everybody may know of an account.
+func (s *Server) publicJSON(u *user) obj {
 	body := s.userJSON(u)
 	for _, k := range []string{"bio", "blog", "company", "email", "hireable", "location", "name", "twitter_username"} {
 		body[k] = nil
@@ -75,7 +73,7 @@ func (s *Server) getUser(c *call) reply {
 	}
 	body["created_at"], body["updated_at"] = stamp(u.created), stamp(u.created)
 	body["user_view_type"] = "public"
-	return ok(body)
+	return body
 }
 
 func (s *Server) getRepo(c *call) reply { return ok(s.repoJSON(c.repo)) }

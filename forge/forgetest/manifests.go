@@ -15,10 +15,11 @@ const manifestCodeLife = time.Hour
 
 // manifest is a GitHub App that someone is about to create.
 type manifest struct {
-	URL      string `json:"url"`
-	Name     string `json:"name"`
-	Redirect string `json:"redirect_url"`
-	Hook     struct {
+	URL       string   `json:"url"`
+	Name      string   `json:"name"`
+	Redirect  string   `json:"redirect_url"`
+	Callbacks []string `json:"callback_urls"`
+	Hook      struct {
 		URL string `json:"url"`
 	} `json:"hook_attributes"`
 	Permissions map[string]string `json:"default_permissions"`
@@ -45,6 +46,8 @@ func readManifest(raw string) (manifest, error) {
 	switch {
 	case m.URL == "":
 		return m, errors.New("the manifest has no url")
+	case len(m.Callbacks) > 10:
+		return m, errors.New("more than ten callback URLs")
 	case len([]rune(m.Name)) > 34:
 		return m, errors.New("the name is too long (maximum is 34 characters)")
 	case m.Hook.URL == "" && len(m.Events) > 0:
@@ -100,7 +103,8 @@ func (s *Server) convertManifest(c *call) reply {
 		s.self.name = m.Name
 	}
 	body := s.appJSON(s.self)
-	body["client_id"], body["client_secret"] = "Iv1.forgetest", randomHex(20)
+	s.signIns.callbacks = m.Callbacks
+	body["client_id"], body["client_secret"] = s.ClientID, s.ClientSecret
 	body["webhook_secret"], body["pem"] = s.hookSecret, string(s.PrivateKeyPEM)
 	return created(body)
 }

@@ -57,11 +57,19 @@ func (s *Server) userOrNull(u *user) any {
 
 func (s *Server) appJSON(a *app) obj {
 	return obj{
-		"id": a.id, "slug": a.slug, "node_id": nodeID("App", a.id), "owner": s.userJSON(a.owner), "name": a.name,
+		"id": a.id, "slug": a.slug, "client_id": s.clientID(a), "node_id": nodeID("App", a.id), "owner": s.userJSON(a.owner), "name": a.name,
 		"description": "", "external_url": s.url, "html_url": s.web("/apps/%s", a.slug),
 		"created_at": stamp(a.created), "updated_at": stamp(a.created),
 		"permissions": s.opts.Permissions, "events": s.events,
 	}
+}
+
+// clientID is known of our App; what others have is nobody's business.
+func (s *Server) clientID(a *app) string {
+	if a == s.self {
+		return s.ClientID
+	}
+	return "Iv1." + a.slug
 }
 
 func (s *Server) installationJSON(i *installation) obj {

@@ -95,6 +95,12 @@ func (s *Server) RenameUser(login, to string) error {
 	}
 	delete(s.users, lower(login))
 	u.login, s.users[lower(to)] = to, u
+	for _, r := range s.repos { // what somebody may do goes with the account
+		if role, named := r.permissions[lower(login)]; named {
+			delete(r.permissions, lower(login))
+			r.permissions[lower(to)] = role
+		}
+	}
 	return nil
 }
 

@@ -45,6 +45,7 @@ type call struct {
 	route  *route
 	repo   *repository
 	token  *token
+	person *user // whose token of a sign-in it carries
 }
 
 func (c *call) number(name string) int64 {

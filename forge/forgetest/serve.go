@@ -84,6 +84,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		extra.ServeHTTP(w, r)
 	case rest || restPath.MatchString(path):
 		s.serveREST(w, r, "/"+strings.Trim(path, "/"))
+	case path == "/login/oauth/authorize" && r.Method == http.MethodGet:
+		s.authorize(w, r)
+	case path == "/login/oauth/access_token" && r.Method == http.MethodPost:
+		s.exchangeCode(w, r)
 	case strings.Contains(path, ".git/"):
 		s.serveGit(w, r)
 	default:

@@ -56,6 +56,8 @@ type Server struct {
 	AppID, HookID int64
 	// PrivateKeyPEM is the App's key, PKCS#1, as GitHub hands it out.
 	PrivateKeyPEM []byte
+	// ClientID and ClientSecret are the App's for people who sign in.
+	ClientID, ClientSecret string
 
 	opts    Options
 	key     *rsa.PrivateKey
@@ -102,8 +104,9 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		AppID: 424242, HookID: 515151, opts: o, key: key,
 		PrivateKeyPEM: pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
-		url:           "http://" + listener.Addr().String(),
-		served:        make(chan struct{}), closing: make(chan struct{}),
+		ClientID:      "Iv1.forgetest", ClientSecret: randomHex(20),
+		url:    "http://" + listener.Addr().String(),
+		served: make(chan struct{}), closing: make(chan struct{}),
 	}
 	s.state = newState(s.AppID, o.AppSlug, o.Now())
 	s.routes = compileRoutes(s.routeTable())

@@ -27,6 +27,7 @@ type state struct {
 	moved         map[string]int64  // former names
 	tokens        map[string]*token // installation tokens
 	manifests     map[string]manifest
+	signIns       signIns
 	events        []string // that the App is subscribed to
 	hookURL       string
 	hookSecret    string
@@ -98,7 +99,7 @@ func newState(appID int64, slug string, now time.Time) state {
 		lastID: 1_000_000,
 		users:  map[string]*user{}, apps: map[string]*app{}, installations: map[int64]*installation{},
 		repos: map[int64]*repository{}, byName: map[string]int64{}, moved: map[string]int64{},
-		tokens: map[string]*token{}, manifests: map[string]manifest{}, events: events, calls: map[string]*Calls{},
+		tokens: map[string]*token{}, manifests: map[string]manifest{}, signIns: signIns{codes: map[string]signInCode{}, tokens: map[string]*user{}}, events: events, calls: map[string]*Calls{},
 	}
 	github := s.addUser("github", "Organization", 9919, now)
 	s.addUser("github-actions[bot]", "Bot", actionsBotID, now)

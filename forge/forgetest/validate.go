@@ -137,6 +137,8 @@ func loadChecks(t TB) *checks {
 // borrowed lists endpoints of github.com that the description at hand leaves
 // out, each with one whose answer has the same schema.
 var borrowed = map[string]string{
+	"GET /user/{account_id}":                                           "/users/{username}",
+	"GET /repos/{owner}/{repo}/collaborators/{username}":               "/repos/{owner}/{repo}/pulls/{pull_number}/merge",
 	"GET /repos/{owner}/{repo}/contents":                               "/repos/{owner}/{repo}/contents/{path}",
 	"GET /repos/{owner}/{repo}/commits/{commit_sha}/pulls":             "/repos/{owner}/{repo}/pulls",
 	"DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}": "/repos/{owner}/{repo}/issues/{issue_number}/labels",
