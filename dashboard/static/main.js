@@ -5,6 +5,7 @@ import "./time.js";
 import "./tips.js";
 import "./theme.js";
 import "./ask.js";
+import "./copy.js";
 import "./live.js";
 
 document.body.classList.add("script");
