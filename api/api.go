@@ -124,7 +124,7 @@ func authenticate(a huma.API, s authenticator) func(huma.Context, func(huma.Cont
 			_ = huma.WriteErr(a, ctx, http.StatusForbidden, "This needs the role "+least+"; the token has "+role+".")
 			return
 		}
-		next(huma.WithValue(ctx, actorKey{}, actor))
+		next(huma.WithContext(ctx, context.WithValue(fleet.By(ctx.Context(), fleet.WayAPI), actorKey{}, actor)))
 	}
 }
 

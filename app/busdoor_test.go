@@ -9,6 +9,7 @@ import (
 
 	"github.com/nixfleet/nixfleet/agent"
 	"github.com/nixfleet/nixfleet/agentbus"
+	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
@@ -18,7 +19,7 @@ func enrolled(t *testing.T, cfg Config) (*App, agent.Identity) {
 	a, err := Start(t.Context(), cfg)
 	must(t, err)
 	t.Cleanup(func() { must(t, a.Stop()) })
-	must(t, a.db.CreateHost(t.Context(), fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"}, hash("token"), time.Now().Add(time.Hour)))
+	must(t, a.db.CreateHost(t.Context(), db.NewHost{Host: fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"}, TokenHash: hash("token"), Expires: time.Now().Add(time.Hour)}, time.Now()))
 	id, err := agent.Enroll(t.Context(), agent.Enrolment{Server: a.URL(), Token: "token", Host: "web1", StateDir: t.TempDir()})
 	must(t, err)
 	return a, id

@@ -48,6 +48,8 @@ type Config struct {
 
 	SealKeyFile string `help:"File with the key that seals the App's credentials in the database; replicas need the same. Default: github-app.key in the data directory, made on first use." env:"NIXFLEET_SEAL_KEY_FILE" type:"path"`
 
+	KeepHistory int `help:"Days for which the history (who did what, when and why) is kept: at least 90, or 0 for ever." env:"NIXFLEET_KEEP_HISTORY_DAYS" name:"keep-history-days" default:"730"`
+
 	AdminTokenFile string `help:"File with a token that signs in with the admin role." env:"NIXFLEET_ADMIN_TOKEN_FILE" type:"path"`
 
 	Now func() time.Time `kong:"-" json:"-"` // tests inject the clock; nil means the real one
@@ -76,6 +78,9 @@ func (c *Config) prepare() (secrets, error) {
 		faults = append(faults, fmt.Errorf("NIXFLEET_URL: %q is not an http or https address", c.URL))
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
+	if c.KeepHistory != 0 && c.KeepHistory < 90 || c.KeepHistory > 36500 {
+		faults = append(faults, fmt.Errorf("NIXFLEET_KEEP_HISTORY_DAYS: found %d, expected 0 (for ever) or 90 to 36500", c.KeepHistory))
+	}
 	if c.DataDir == "" {
 		faults = append(faults, errors.New("NIXFLEET_DATA_DIR: must not be empty"))
 	}

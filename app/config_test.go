@@ -18,14 +18,14 @@ func file(t *testing.T, text string) string {
 
 func TestSettingsNameEveryFaultAtOnce(t *testing.T) {
 	t.Parallel()
-	c := Config{Listen: "nowhere", URL: "ftp://x", AdminTokenFile: "/does/not/exist", GitHubPrivateKeyFile: "/neither"}
+	c := Config{Listen: "nowhere", URL: "ftp://x", AdminTokenFile: "/does/not/exist", GitHubPrivateKeyFile: "/neither", KeepHistory: 30}
 	_, err := c.prepare()
 	if err == nil {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{
 		"NIXFLEET_LISTEN", "NIXFLEET_URL", "NIXFLEET_DATA_DIR", "NIXFLEET_ADMIN_TOKEN_FILE",
-		"NIXFLEET_GITHUB_APP_ID", "NIXFLEET_GITHUB_PRIVATE_KEY_FILE", "NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE",
+		"NIXFLEET_KEEP_HISTORY_DAYS", "NIXFLEET_GITHUB_APP_ID", "NIXFLEET_GITHUB_PRIVATE_KEY_FILE", "NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not named in:\n%v", want, err)

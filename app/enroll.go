@@ -57,9 +57,10 @@ func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (strin
 	if h.Attr == "" {
 		return "", time.Time{}, fmt.Errorf("%w: name the flake attribute that builds the host, e.g. nixosConfigurations.%s", api.ErrInvalid, h.Name)
 	}
-	token, expires := newToken(), a.cfg.Now().Add(enrolTokenTTL)
+	token, now := newToken(), a.cfg.Now()
+	expires := now.Add(enrolTokenTTL)
 	host := fleet.Host{RepoID: repo.ID, Name: h.Name, Attr: h.Attr, Tags: h.Tags, Mode: "fleet"}
-	err = a.db.CreateHost(ctx, host, hash(token), expires)
+	err = a.db.CreateHost(ctx, db.NewHost{Host: host, TokenHash: hash(token), Expires: expires, By: by.Login}, now)
 	if errors.Is(err, db.ErrConflict) {
 		return "", time.Time{}, api.ErrExists
 	}

@@ -33,7 +33,7 @@ func newHands(t testing.TB, deploy string) *hands {
 	p.turn()
 	for _, name := range []string{"web1", "web2", "web3"} {
 		host := fleet.Host{RepoID: p.repoID, Name: name, Attr: "nixosConfigurations." + name, Mode: "fleet"}
-		must(t, p.db.CreateHost(t.Context(), host, []byte("token of "+name), p.clock.now().Add(time.Hour)))
+		must(t, p.db.CreateHost(t.Context(), db.NewHost{Host: host, TokenHash: []byte("token of " + name), Expires: p.clock.now().Add(time.Hour)}, p.clock.now()))
 		_, err := p.db.EnrollHost(t.Context(), []byte("token of "+name), name, "U"+name, p.clock.now())
 		must(t, err)
 		h.runs[name] = p.hub.Head(pressedRepo, "main")

@@ -198,7 +198,7 @@ func TestAHostGetsATokenThatOnlyItCanOpen(t *testing.T) {
 	must(t, err)
 	repo := fleet.Repo{ID: id, Installation: hub.InstallationID("o/secret"), Owner: "o", Name: "secret", DefaultBranch: "main"}
 	must(t, r.db.Record(t.Context(), r.clock.now(), fleet.InstallationChanged{ID: repo.Installation, Account: "o", Added: []fleet.Repo{repo}}))
-	must(t, r.db.CreateHost(t.Context(), fleet.Host{RepoID: id, Name: "web1", Attr: "nixosConfigurations.web1"}, hash("t"), r.clock.now().Add(time.Hour)))
+	must(t, r.db.CreateHost(t.Context(), db.NewHost{Host: fleet.Host{RepoID: id, Name: "web1", Attr: "nixosConfigurations.web1"}, TokenHash: hash("t"), Expires: r.clock.now().Add(time.Hour)}, r.clock.now()))
 	me, err := agent.Enroll(t.Context(), r.agentOf(t, "web1", "t"))
 	must(t, err)
 

@@ -20,6 +20,15 @@ const (
 
 	// An output is up to some hundred rows.
 	pruneLogsAtOnce = 50
+
+	// How long is kept what nothing open needs: what hosts said to orders that ended and
+	// what people pressed, whose outcome stands elsewhere; orders themselves and when
+	// revisions were first seen; and effects that can't be carried out any more.
+	keepAnswers   = 90 * 24 * time.Hour
+	keepRequests  = 90 * 24 * time.Hour
+	keepOrders    = 400 * 24 * time.Hour
+	keepSightings = 400 * 24 * time.Hour
+	keepEffects   = 30 * 24 * time.Hour
 )
 
 // mend compares the bus with the database at the start and now and then: one that lost messages, or
@@ -57,23 +66,39 @@ func (a *App) tidy(ctx context.Context) error {
 		if err := a.db.PruneOrderKeys(ctx, now.Add(-keepOrderKeys)); err != nil {
 			return err
 		}
-		for n := pruneAtOnce; n == pruneAtOnce; {
-			var err error
-			if n, err = a.db.PruneDeliveries(ctx, now.Add(-keepDeliveries), pruneAtOnce); err != nil {
-				return err
-			}
-		}
 		if err := a.pruneLogs(ctx, now); err != nil {
 			return err
 		}
-		for n := pruneAtOnce; n == pruneAtOnce; {
-			var err error
-			if n, err = a.db.PruneEvaluations(ctx, now.Add(-keepEvaluations), pruneAtOnce); err != nil {
-				return err
-			}
+		if err := a.prune(ctx, now); err != nil {
+			return err
 		}
 		timer.Reset(tidyEvery)
 	}
+}
+
+// prune forgets rows by their age, a bounded number at a time.
+func (a *App) prune(ctx context.Context, now time.Time) error {
+	for _, p := range []struct {
+		keep   time.Duration // for ever where it is 0
+		forget func(ctx context.Context, before time.Time, n int) (int, error)
+	}{
+		{keepDeliveries, a.db.PruneDeliveries},
+		{keepEvaluations, a.db.PruneEvaluations},
+		{keepAnswers, a.db.PruneAnswers}, // before the orders, which stay as long as there are any
+		{keepOrders, a.db.PruneOrders},
+		{keepRequests, a.db.PruneRequests},
+		{keepSightings, a.db.PruneSightings},
+		{keepEffects, a.db.PruneEffects},
+		{time.Duration(a.cfg.KeepHistory) * 24 * time.Hour, a.db.PruneHistory},
+	} {
+		for n := pruneAtOnce; n >= pruneAtOnce && p.keep > 0; {
+			var err error
+			if n, err = p.forget(ctx, now.Add(-p.keep), pruneAtOnce); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // pruneLogs forgets the output of orders that a repository's policy does not keep

@@ -18,7 +18,7 @@ import (
 func (p *pressing) host(name string, tags ...string) {
 	p.t.Helper()
 	h := fleet.Host{RepoID: p.repoID, Name: name, Attr: "nixosConfigurations." + name, Tags: tags}
-	must(p.t, p.db.CreateHost(p.t.Context(), h, hash(name), p.clock.now().Add(time.Hour)))
+	must(p.t, p.db.CreateHost(p.t.Context(), db.NewHost{Host: h, TokenHash: hash(name), Expires: p.clock.now().Add(time.Hour)}, p.clock.now()))
 	_, err := p.db.EnrollHost(p.t.Context(), hash(name), name, "U"+name, p.clock.now())
 	must(p.t, err)
 	p.online(name)
@@ -140,7 +140,7 @@ func TestUpdatesOfInputsThatAreNotOrdered(t *testing.T) {
 	}
 	refused("without hosts", "no host of octo/fleet is online", api.UpdateInputs{})
 	p.host("web1")
-	must(t, p.db.CreateHost(t.Context(), fleet.Host{RepoID: p.repoID, Name: "new1", Attr: "nixosConfigurations.new1"}, hash("x"), p.clock.now().Add(time.Hour)))
+	must(t, p.db.CreateHost(t.Context(), db.NewHost{Host: fleet.Host{RepoID: p.repoID, Name: "new1", Attr: "nixosConfigurations.new1"}, TokenHash: hash("x"), Expires: p.clock.now().Add(time.Hour)}, p.clock.now()))
 	refused("on a stranger", `octo/fleet has no host "web9"`, api.UpdateInputs{Host: "web9"})
 	refused("on one that never came", "new1 is not enrolled", api.UpdateInputs{Host: "new1"})
 	refused("of what is no input", "no name of an input", api.UpdateInputs{Inputs: []string{"--option"}})

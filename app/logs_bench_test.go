@@ -41,7 +41,7 @@ func BenchmarkLogs(b *testing.B) {
 	links := make([]*agentbus.HostLink, logHosts)
 	for i := range links {
 		name := fmt.Sprintf("host%d", i)
-		must(b, d.CreateHost(b.Context(), fleet.Host{RepoID: 7, Name: name, Attr: "nixosConfigurations.x"}, []byte(name), time.Now().Add(time.Hour)))
+		must(b, d.CreateHost(b.Context(), db.NewHost{Host: fleet.Host{RepoID: 7, Name: name, Attr: "nixosConfigurations.x"}, TokenHash: []byte(name), Expires: time.Now().Add(time.Hour)}, time.Now()))
 		_, err := d.EnrollHost(b.Context(), []byte(name), name, "U"+name, time.Now())
 		must(b, err)
 		links[i] = bustest.Link(b, bus.Host(b, name))

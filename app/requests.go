@@ -38,6 +38,10 @@ func (a *App) workRequests(ctx context.Context) (int, error) {
 func (a *App) handleRequest(ctx context.Context, c db.RequestClaim) error {
 	log := a.log.With().Str("repo", c.Repo.FullName()).Int("update", c.Number).Str("action", c.Action).
 		Str("head", c.SHA).Str("by", c.By.Login).Logger()
+	ctx = fleet.By(ctx, fleet.WayCheck)
+	if c.Comment > 0 {
+		ctx = fleet.By(ctx, fleet.WayComment)
+	}
 	end, err := a.judgeRequest(ctx, c)
 	if ctx.Err() != nil {
 		return ctx.Err() // the lease runs out and the request is due again

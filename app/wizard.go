@@ -224,7 +224,10 @@ func (w wizard) ProposePolicy(ctx context.Context, actor fleet.Actor, repoID int
 		return refusedByGitHub(err)
 	}
 	a.log.Info().Str("repo", repos[i].FullName()).Int("pull", p.Number).Str("by", actor.Login).Msg("policy file proposed")
-	return nil
+	return a.db.Remember(ctx, db.Event{
+		At: a.cfg.Now(), Actor: actor.Login, Kind: "policy.proposed", Subject: fmt.Sprintf("repo:%d", repoID),
+		Detail: map[string]any{"number": p.Number}, Reason: what + ".",
+	})
 }
 
 // refusedByGitHub shows a person what GitHub said.

@@ -67,7 +67,7 @@ func (d *Dashboard) signedIn(next func(http.ResponseWriter, *http.Request, visit
 			d.cfg.Log.Error().Err(err).Msg("read session")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "Your session could not be read, because the database did not answer. Nothing was changed; try again."})
 		default:
-			next(w, r, who)
+			next(w, r.WithContext(fleet.By(r.Context(), fleet.WayPage)), who)
 		}
 	})
 }

@@ -137,7 +137,7 @@ func (w *world) hosts(names ...string) {
 	w.t.Helper()
 	for _, n := range names {
 		h := fleet.Host{RepoID: w.repo.ID, Name: n, Attr: "nixosConfigurations." + n, Tags: []string{"web"}}
-		must(w.t, w.d.CreateHost(w.t.Context(), h, []byte("token of "+n), w.now.Add(time.Hour)))
+		must(w.t, w.d.CreateHost(w.t.Context(), db.NewHost{Host: h, TokenHash: []byte("token of " + n), Expires: w.now.Add(time.Hour)}, w.now))
 		_, err := w.d.EnrollHost(w.t.Context(), []byte("token of "+n), n, "U"+n, w.now)
 		must(w.t, err)
 	}

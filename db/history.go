@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // Event is one line of history: who changed what, when and why.
@@ -39,13 +41,13 @@ func remember(ctx context.Context, q querier, events ...Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	sql, a := rememberAll(events)
+	sql, a := rememberAll(fleet.WayOf(ctx), events)
 	_, err := q.Exec(ctx, sql, a)
 	return err
 }
 
 // rememberAll is one statement however many the events are.
-func rememberAll(events []Event) (string, args) {
+func rememberAll(way fleet.Way, events []Event) (string, args) {
 	var at []time.Time
 	var actor, kind, subject, reason, detail []string
 	for _, e := range events {
@@ -58,7 +60,7 @@ func rememberAll(events []Event) (string, args) {
 		}
 		detail = append(detail, string(text))
 	}
-	return `insert into history (at, actor, kind, subject, detail, reason)
-		select * from unnest(@at::timestamptz[], @actor::text[], @kind::text[], @subject::text[], @detail::jsonb[], @reason::text[])`,
-		args{"at": at, "actor": actor, "kind": kind, "subject": subject, "detail": detail, "reason": reason}
+	return `insert into history (way, at, actor, kind, subject, detail, reason)
+		select @way, e.* from unnest(@at::timestamptz[], @actor::text[], @kind::text[], @subject::text[], @detail::jsonb[], @reason::text[]) e`,
+		args{"way": string(way), "at": at, "actor": actor, "kind": kind, "subject": subject, "detail": detail, "reason": reason}
 }

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,23 +36,29 @@ func (r hostRow) host() fleet.Host {
 	}
 }
 
-// CreateHost records a host that may enrol once, until expires, with the token
-// whose hash is given. A host that has not enrolled, or was revoked, gets the new
-// token in place of the old; one that is enrolled is ErrConflict.
-func (d *DB) CreateHost(ctx context.Context, h fleet.Host, tokenHash []byte, expires time.Time) error {
-	if h.Mode == "" {
-		h.Mode = "fleet"
-	}
-	err := guarded(ctx, d.pool, `
-		insert into hosts as known (repo_id, name, attr, tags, mode, token_hash, token_expires)
-		values (nullif(@repo::bigint, 0), @name, @attr, @tags, @mode, @hash, @expires)
-		on conflict (name) do update set repo_id = excluded.repo_id, attr = excluded.attr, tags = excluded.tags,
-			mode = excluded.mode, token_hash = excluded.token_hash, token_expires = excluded.token_expires
-		where known.enrolled_at is null or known.revoked_at is not null`,
-		args{
-			"repo": h.RepoID, "name": h.Name, "attr": h.Attr, "tags": h.Tags, "mode": h.Mode,
-			"hash": tokenHash, "expires": expires,
-		})
+// NewHost is a host that may enrol once, with a token of which only the hash is kept.
+type NewHost struct {
+	Host      fleet.Host
+	TokenHash []byte
+	Expires   time.Time
+	By        string // who let it
+}
+
+// CreateHost records a host that may enrol once. A host that has not enrolled, or was
+// revoked, gets the new token in place of the old; one that is enrolled is ErrConflict.
+func (d *DB) CreateHost(ctx context.Context, n NewHost, now time.Time) error {
+	h := n.Host
+	h.Mode = cmp.Or(h.Mode, "fleet")
+	err := d.tx(ctx, func(tx pgx.Tx) error {
+		if err := createHost(ctx, tx, h, n); err != nil {
+			return err
+		}
+		detail := map[string]any{"attr": h.Attr, "tags": h.Tags, "mode": h.Mode, "expires": n.Expires.UTC().Format(time.RFC3339)}
+		if h.RepoID != 0 {
+			detail["repo_id"] = h.RepoID
+		}
+		return d.hostChanged(ctx, tx, Event{At: now, Actor: n.By, Kind: "host.added", Subject: "host/" + h.Name, Detail: detail})
+	})
 	if errors.Is(err, ErrConflict) {
 		err = fmt.Errorf("%w: it is enrolled already; revoke it first", err)
 	}
@@ -59,6 +66,19 @@ func (d *DB) CreateHost(ctx context.Context, h fleet.Host, tokenHash []byte, exp
 		return fmt.Errorf("create host %s: %w", cleanText(h.Name), err)
 	}
 	return nil
+}
+
+func createHost(ctx context.Context, tx pgx.Tx, h fleet.Host, n NewHost) error {
+	return guarded(ctx, tx, `
+		insert into hosts as known (repo_id, name, attr, tags, mode, token_hash, token_expires)
+		values (nullif(@repo::bigint, 0), @name, @attr, @tags, @mode, @hash, @expires)
+		on conflict (name) do update set repo_id = excluded.repo_id, attr = excluded.attr, tags = excluded.tags,
+			mode = excluded.mode, token_hash = excluded.token_hash, token_expires = excluded.token_expires
+		where known.enrolled_at is null or known.revoked_at is not null`,
+		args{
+			"repo": h.RepoID, "name": h.Name, "attr": h.Attr, "tags": h.Tags, "mode": h.Mode,
+			"hash": n.TokenHash, "expires": n.Expires,
+		})
 }
 
 // EnrollHost exchanges a one-time token for a place in the fleet. Enrolling again

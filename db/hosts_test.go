@@ -32,7 +32,7 @@ func TestEnrolment(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.hosts("web9")
-			must(t, w.d.CreateHost(t.Context(), host, token, t0.Add(time.Hour)))
+			must(t, w.d.CreateHost(t.Context(), db.NewHost{Host: host, TokenHash: token, Expires: t0.Add(time.Hour)}, t0))
 			got, err := w.d.EnrollHost(t.Context(), c.token, c.name, c.key, w.after(c.after))
 			if !errors.Is(err, c.want) {
 				t.Fatalf("got %v, want %v", err, c.want)
@@ -61,7 +61,7 @@ func TestTokenIsForOneMachine(t *testing.T) {
 		t.Errorf("another machine: %v, want ErrNotFound", err)
 	}
 	again := fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"}
-	if err := w.d.CreateHost(t.Context(), again, []byte("x"), t0.Add(time.Hour)); !errors.Is(err, db.ErrConflict) {
+	if err := w.d.CreateHost(t.Context(), db.NewHost{Host: again, TokenHash: []byte("x"), Expires: t0.Add(time.Hour)}, t0); !errors.Is(err, db.ErrConflict) {
 		t.Errorf("a new token for an enrolled host: %v, want ErrConflict", err)
 	}
 }
@@ -84,7 +84,7 @@ func TestRevokedHostMayEnrolAnewAndKeepsItsGeneration(t *testing.T) {
 	if h, err := w.d.HostByKey(t.Context(), "Uweb1"); err != nil || !h.LastSeen.IsZero() || h.RevokedAt.IsZero() {
 		t.Errorf("a revoked host is heard: %+v, %v", h, err)
 	}
-	must(t, w.d.CreateHost(t.Context(), fleet.Host{Name: "web1", Attr: "homeConfigurations.x"}, []byte("new"), w.now.Add(time.Hour)))
+	must(t, w.d.CreateHost(t.Context(), db.NewHost{Host: fleet.Host{Name: "web1", Attr: "homeConfigurations.x"}, TokenHash: []byte("new"), Expires: w.now.Add(time.Hour)}, w.now))
 	h, err := w.d.EnrollHost(t.Context(), []byte("new"), "web1", "Unew", w.now)
 	must(t, err)
 	if h.LastGen != 1 || !h.RevokedAt.IsZero() {

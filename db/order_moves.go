@@ -175,7 +175,7 @@ func queueOrders(batch *pgx.Batch, orders []*answered, now time.Time) {
 			"changes": changes,
 		})
 	if len(events) > 0 {
-		sql, a := rememberAll(events)
+		sql, a := rememberAll("", events)
 		batch.Queue(sql, a)
 	}
 }

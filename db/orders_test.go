@@ -90,7 +90,7 @@ func TestOnlyEnrolledHostsGetOrders(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.hosts("web1", "gone")
-	must(t, w.d.CreateHost(t.Context(), fleet.Host{Name: "soon", Attr: "nixosConfigurations.soon"}, []byte("x"), t0.Add(time.Hour)))
+	must(t, w.d.CreateHost(t.Context(), db.NewHost{Host: fleet.Host{Name: "soon", Attr: "nixosConfigurations.soon"}, TokenHash: []byte("x"), Expires: t0.Add(time.Hour)}, t0))
 	err := w.d.RevokeHost(t.Context(), "gone", "ada", w.now)
 	must(t, err)
 	for _, host := range []string{"gone", "soon", "unknown"} {

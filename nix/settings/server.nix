@@ -101,6 +101,12 @@
     doc = "File with the key that seals the App's credentials in the database; replicas need the same. Without it one is made in the state directory.";
     example = "/run/secrets/nixfleet-seal";
   };
+  NIXFLEET_KEEP_HISTORY_DAYS = {
+    option = "keepHistoryDays";
+    kind = "number";
+    doc = "Days for which the history (who did what, when and why) is kept: at least 90, or 0 for ever. Without it 730.";
+    example = 3650;
+  };
   NIXFLEET_ADMIN_TOKEN_FILE = {
     option = "adminTokenFile";
     kind = "secret";
