@@ -37,7 +37,9 @@ type App struct {
 	changes  *limits // of keys, by host
 	summons  summons
 	hearing  time.Time // since when hosts can be heard
-	admin    []byte    // SHA-256 of the admin token, nil where none is set
+	meters   *meters
+	traces   *traces
+	admin    []byte // SHA-256 of the admin token, nil where none is set
 
 	seal       *seal
 	ownSecrets []string // webhook secrets of the settings, for an App that they don't name
@@ -66,7 +68,8 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("settings: %w", err)
 	}
-	a := &App{cfg: cfg, log: cfg.Log, failed: make(chan error, 1)}
+	cfg.Log = cfg.Log.Hook(idHook{})
+	a := &App{cfg: cfg, log: cfg.Log, meters: newMeters(), traces: noTraces(), failed: make(chan error, 1)}
 	a.down.log = cfg.Log
 	defer func() {
 		if err != nil {
@@ -87,6 +90,10 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 	if err := a.openBus(ctx); err != nil {
 		return nil, err
 	}
+	if a.traces, err = openTraces(ctx, cfg.OTLPURL, a.keys.FleetID()); err != nil {
+		return nil, err
+	}
+	a.down.add("traces", a.traces.stop)
 
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	a.stop = cancel
@@ -186,6 +193,9 @@ func (a *App) openBus(ctx context.Context) error {
 func (a *App) startWork(ctx context.Context) {
 	a.loops = a.everyLoop()
 	for _, l := range a.loops {
+		l.rounds, l.failures = a.meters.rounds.WithLabelValues(l.name), a.meters.failures.WithLabelValues(l.name)
+	}
+	for _, l := range a.loops {
 		a.running.Go(func() { l.run(ctx) })
 	}
 	a.running.Go(func() { a.keep(ctx, "changes", func(ctx context.Context) error { return a.db.Listen(ctx, a.pokeAll) }) })
@@ -281,7 +291,7 @@ func (a *App) listen(ctx context.Context) error {
 // serveHTTP answers requests until the way down begins.
 func (a *App) serveHTTP(ctx context.Context) {
 	a.server = &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*a.front.Load()).ServeHTTP(w, r) }),
+		Handler:           a.observed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*a.front.Load()).ServeHTTP(w, r) })),
 		ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}

@@ -113,8 +113,34 @@ func (a *App) readAnswers(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		a.meters.answers.Add(float64(len(rows)))
+		a.measure(ctx, rows, now)
 		return a.confirm(ctx, recorded)
 	})
+}
+
+// measure counts the orders that a batch of answers ended, and tells of them. What it
+// can't read goes uncounted: the answers themselves are recorded.
+func (a *App) measure(ctx context.Context, rows []db.AnswerRow, at time.Time) {
+	var final []string
+	for _, r := range rows {
+		if agentbus.Step(r.Step).Final() {
+			final = append(final, r.Order)
+		}
+	}
+	if len(final) == 0 {
+		return
+	}
+	orders, err := a.db.EndedOrders(ctx, final, at, a.traces.on)
+	if err != nil {
+		a.log.Warn().Err(err).Msg("ended orders not counted")
+	}
+	for _, o := range orders {
+		a.meters.orders.WithLabelValues(o.Kind, string(o.State)).Observe(o.EndedAt.Sub(o.IssuedAt).Seconds())
+		if a.traces.on {
+			a.traces.order(o)
+		}
+	}
 }
 
 func answerRow(r agentbus.Received, now time.Time) (db.AnswerRow, error) {
@@ -159,6 +185,7 @@ func (a *App) readBeats(ctx context.Context) error {
 		for _, b := range batch {
 			beats = append(beats, db.Beat{Host: b.Host, Facts: beatFacts(b.Heartbeat, now), At: now})
 		}
+		a.meters.beats.Add(float64(len(beats)))
 		if err := a.db.SaveBeats(ctx, beats); err != nil {
 			a.log.Warn().Err(err).Msg("heartbeats not kept")
 		}

@@ -52,6 +52,8 @@ type Config struct {
 
 	AdminTokenFile string `help:"File with a token that signs in with the admin role." env:"NIXFLEET_ADMIN_TOKEN_FILE" type:"path"`
 
+	OTLPURL string `help:"Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as http://localhost:4318. The OTEL_EXPORTER_OTLP_ variables for headers and certificates are read, too. Default: no traces." env:"NIXFLEET_OTLP_URL" name:"otlp-url"`
+
 	Now func() time.Time `kong:"-" json:"-"` // tests inject the clock; nil means the real one
 	Log zerolog.Logger   `kong:"-" json:"-"`
 }
@@ -76,6 +78,9 @@ func (c *Config) prepare() (secrets, error) {
 	}
 	if u, err := url.Parse(c.URL); c.URL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
 		faults = append(faults, fmt.Errorf("NIXFLEET_URL: %q is not an http or https address", c.URL))
+	}
+	if u, err := url.Parse(c.OTLPURL); c.OTLPURL != "" && (err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https")) {
+		faults = append(faults, fmt.Errorf("NIXFLEET_OTLP_URL: %q is not an http or https address", c.OTLPURL))
 	}
 	c.URL = strings.TrimSuffix(c.URL, "/")
 	if c.KeepHistory != 0 && c.KeepHistory < 90 || c.KeepHistory > 36500 {

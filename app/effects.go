@@ -33,7 +33,9 @@ func (a *App) workEffects(ctx context.Context) (int, error) {
 	}
 	var g errgroup.Group
 	for _, e := range effects {
-		g.Go(func() error { return a.settle(ctx, e, a.effect(ctx, e)) })
+		g.Go(func() error {
+			return a.traced(ctx, e, func(ctx context.Context) error { return a.settle(ctx, e, a.effect(ctx, e)) })
+		})
 	}
 	return len(effects), g.Wait()
 }
@@ -81,6 +83,7 @@ func (a *App) settle(ctx context.Context, e db.Effect, err error) error {
 	if ctx.Err() != nil {
 		return nil // the lease runs out and another worker takes it up
 	}
+	a.meters.effects.WithLabelValues(e.Kind, map[bool]string{true: "done", false: "again"}[err == nil]).Inc()
 	if err == nil {
 		return taken(a.db.FinishEffect(ctx, e))
 	}
@@ -94,7 +97,7 @@ func (a *App) settle(ctx context.Context, e db.Effect, err error) error {
 		again = limited.until
 	}
 	if !errors.Is(err, errLater) {
-		a.log.Warn().Err(err).Str("effect", e.Key).Int("attempt", e.Attempt).Time("again", again).Msg("not done; it is tried again")
+		a.log.Warn().Ctx(ctx).Err(err).Str("effect", e.Key).Int("attempt", e.Attempt).Time("again", again).Msg("not done; it is tried again")
 	}
 	return taken(a.db.RetryEffect(ctx, e, again, err.Error()))
 }

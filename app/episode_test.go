@@ -163,7 +163,7 @@ func (e *episode) start() {
 	log := zerolog.New(e.log).Level(zerolog.InfoLevel)
 	a := &App{
 		cfg: Config{Now: e.clock.now, GitHubAppID: e.hub.AppID, GitHubWebURL: e.hub.URL() + "/", URL: e.url, Log: log},
-		log: log, db: e.db, admin: hash(adminSecret),
+		log: log, db: e.db, admin: hash(adminSecret), meters: newMeters(), traces: noTraces(),
 	}
 	var err error
 	a.forge, err = forge.New(forge.Config{

@@ -9,14 +9,21 @@ import (
 )
 
 // inbox lets the hook store what it received.
-type inbox struct{ db *db.DB }
+type inbox struct {
+	db     *db.DB
+	meters *meters
+}
 
 // StoreDelivery reports whether the delivery is new, once it is committed.
 func (i inbox) StoreDelivery(ctx context.Context, d handlers.Delivery) (bool, error) {
-	return i.db.StoreDelivery(ctx, db.Delivery{
+	fresh, err := i.db.StoreDelivery(ctx, db.Delivery{
 		HookID: d.HookID, GUID: d.GUID, Event: d.Event, Action: d.Action,
 		Headers: d.Headers, Payload: d.Payload, ReceivedAt: d.ReceivedAt,
 	})
+	if err == nil {
+		i.meters.webhooks.WithLabelValues(d.Event, map[bool]string{true: "stored", false: "repeated"}[fresh]).Inc()
+	}
+	return fresh, err
 }
 
 // workInbox turns stored deliveries into due rows. A payload that cannot be read
@@ -48,6 +55,9 @@ func (a *App) workInbox(ctx context.Context) (int, error) {
 func (a *App) finish(ctx context.Context, d db.Delivery, facts []fleet.Fact) error {
 	now := a.cfg.Now()
 	err := taken(a.db.FinishDelivery(ctx, d, facts, now))
+	if err == nil && a.traces.on {
+		a.traces.delivery(d, facts, now)
+	}
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

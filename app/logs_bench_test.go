@@ -35,7 +35,7 @@ func BenchmarkLogs(b *testing.B) {
 	must(b, err)
 	b.Cleanup(d.Close)
 	bus := bustest.Start(b)
-	a := &App{cfg: Config{Now: time.Now}, log: zerolog.Nop(), db: d, bus: bus.Control, keys: bus.Keys}
+	a := &App{cfg: Config{Now: time.Now}, log: zerolog.Nop(), meters: newMeters(), traces: noTraces(), db: d, bus: bus.Control, keys: bus.Keys}
 	repo := fleet.Repo{ID: 7, Installation: 3, Owner: "o", Name: "r", DefaultBranch: "main"}
 	must(b, d.Record(b.Context(), time.Now(), fleet.InstallationChanged{ID: 3, Account: "o", Added: []fleet.Repo{repo}}))
 	links := make([]*agentbus.HostLink, logHosts)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -25,6 +26,9 @@ type loop struct {
 	work func(ctx context.Context) (int, error)
 	rest time.Duration
 	log  zerolog.Logger
+
+	rounds   prometheus.Observer
+	failures prometheus.Counter
 }
 
 func newLoop(name string, log zerolog.Logger, work func(context.Context) (int, error)) *loop {
@@ -57,8 +61,13 @@ func (l *loop) run(ctx context.Context) {
 		case <-timer.C:
 		}
 		for ctx.Err() == nil {
+			began := time.Now()
 			n, err := l.work(ctx)
+			if n > 0 {
+				l.rounds.Observe(time.Since(began).Seconds())
+			}
 			if err != nil && !errors.Is(err, context.Canceled) {
+				l.failures.Inc()
 				l.log.Error().Err(err).Msg("round failed; it is tried again")
 				break
 			}

@@ -89,7 +89,7 @@ func newReplica(t testing.TB, d *db.DB) *replica {
 	r := &replica{clock: newClock(), log: &remarks{}}
 	r.App = &App{
 		cfg: Config{Now: r.clock.now, GitHubAppID: 1, GitHubWebURL: "https://github.com/"},
-		log: zerolog.New(r.log).Level(zerolog.WarnLevel), db: d, admin: hash(adminSecret),
+		log: zerolog.New(r.log).Level(zerolog.WarnLevel), db: d, admin: hash(adminSecret), meters: newMeters(), traces: noTraces(),
 	}
 	server := httptest.NewUnstartedServer(nil)
 	r.url = "http://" + server.Listener.Addr().String()

@@ -149,7 +149,8 @@ func (a *App) recordMerge(ctx context.Context, u fleet.Update, pull fleet.Pull) 
 		return nil // the webhook of the merge was faster
 	}
 	if err == nil {
-		a.log.Info().Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("merge", sha).Str("by", m.By.Login).Msg("merged")
+		a.traces.update(u, fleet.UpdateMerged, record.At)
+		a.log.Info().Ctx(ctx).Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("merge", sha).Str("by", m.By.Login).Msg("merged")
 	}
 	return err
 }

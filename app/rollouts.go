@@ -47,6 +47,10 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 	if err != nil {
 		return fmt.Errorf("save rollout %s: %w", c.Rollout.ID, err)
 	}
+	if l.move.State != c.Rollout.State && l.move.State.Terminal() {
+		a.meters.rollouts.WithLabelValues(string(c.Rollout.Kind), string(l.move.State)).Inc()
+		a.tellRollout(ctx, c.Rollout, l.move.State, now)
+	}
 	if l.move.State != c.Rollout.State || len(l.orders) > 0 {
 		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(l.move.State)).Int("ordered", len(l.orders)).Msg(l.move.Headline)
 	}
@@ -54,6 +58,20 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 		return a.restore(ctx, c.Rollout)
 	}
 	return nil
+}
+
+// tellRollout tells of a rollout that has ended, in the trace of its update.
+func (a *App) tellRollout(ctx context.Context, r fleet.Rollout, to fleet.RolloutState, now time.Time) {
+	if !a.traces.on {
+		return
+	}
+	number := 0
+	if r.UpdateID != 0 {
+		if u, err := a.db.Update(ctx, r.UpdateID); err == nil {
+			number = u.Number
+		}
+	}
+	a.traces.rollout(r, number, to, now)
 }
 
 // look is what one look at a rollout came to.

@@ -16,7 +16,7 @@ import (
 // routes is every address of the server (SPEC 10).
 func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler, error) {
 	hook, err := handlers.New(handlers.Config{
-		Inbox: inbox{a.db}, Secrets: webhookSecrets, Now: a.cfg.Now, Log: a.log, Signed: a.noteSigned,
+		Inbox: inbox{a.db, a.meters}, Secrets: webhookSecrets, Now: a.cfg.Now, Log: a.log, Signed: a.noteSigned,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("webhooks: %w", err)

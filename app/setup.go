@@ -76,7 +76,7 @@ func (a *App) beginOrSetUp(ctx, work context.Context, s secrets) error {
 func (a *App) begin(work context.Context, c *credentials) error {
 	f, err := forge.New(forge.Config{
 		APIURL: a.cfg.GitHubAPIURL, AppID: c.appID, PrivateKey: c.privateKey, Enterprise: a.cfg.enterprise(),
-		UserAgent: userAgent, Now: a.cfg.Now, Log: a.cfg.Log,
+		UserAgent: userAgent, Now: a.cfg.Now, Log: a.cfg.Log, Watch: a.traces.calls(),
 	})
 	if err != nil {
 		return fmt.Errorf("github: %w", err)

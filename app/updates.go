@@ -23,7 +23,9 @@ func (a *App) workUpdates(ctx context.Context) (int, error) {
 	}
 	var g errgroup.Group // what befalls one must not cut short the others, which would wait out their lease
 	for _, c := range claims {
-		g.Go(func() error { return taken(a.evaluate(ctx, c)) })
+		g.Go(func() error {
+			return a.traces.within(ctx, c.Update.Repo.ID, c.Update.Number, "look", func(ctx context.Context) error { return taken(a.evaluate(ctx, c)) })
+		})
 	}
 	return len(claims), g.Wait()
 }
@@ -31,8 +33,8 @@ func (a *App) workUpdates(ctx context.Context) (int, error) {
 // evaluate looks at one update: facts from GitHub and from our own rows, the
 // decision, and one transaction that stores what follows.
 func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
-	u := c.Update
-	log := a.log.With().Str("repo", u.Repo.FullName()).Int("update", u.Number).Logger()
+	u, began := c.Update, time.Now()
+	log := a.log.With().Str("repo", u.Repo.FullName()).Int("update", u.Number).Ctx(ctx).Logger()
 	kept, err := a.kept(ctx, u.Repo.ID)
 	if err != nil {
 		return err
@@ -80,7 +82,11 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 	if err != nil {
 		return fmt.Errorf("save verdict of %s#%d: %w", u.Repo.FullName(), u.Number, err)
 	}
+	a.meters.looks.WithLabelValues(string(change.Verdict.State)).Observe(time.Since(began).Seconds())
 	if change.Verdict.State != u.State && !change.Ignored {
+		if ended(change.Verdict.State) {
+			a.traces.update(u, change.Verdict.State, now)
+		}
 		log.Info().Str("from", string(u.State)).Str("to", string(change.Verdict.State)).Str("head", change.Verdict.HeadSHA).Msg(change.Verdict.Headline)
 	}
 	return nil

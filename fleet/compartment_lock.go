@@ -50,16 +50,21 @@ func lockCompartment(in CompartmentFacts, now time.Time) Compartment {
 
 // lockAge is the age of the newest root input, in whole days.
 func lockAge(l *LockFacts, now time.Time) (age int, dated bool) {
+	newest := l.Newest()
+	return wholeDays(newest, now), !newest.IsZero()
+}
+
+// Newest is when the newest root input was modified; zero where none carries a date.
+func (l *LockFacts) Newest() (newest time.Time) {
 	if l == nil {
-		return 0, false
+		return newest
 	}
-	var newest time.Time
 	for _, in := range l.Inputs {
 		if in.LastModified.After(newest) {
 			newest = in.LastModified
 		}
 	}
-	return wholeDays(newest, now), !newest.IsZero()
+	return newest
 }
 
 func wholeDays(since, now time.Time) int { return max(0, int(now.Sub(since)/(24*time.Hour))) }

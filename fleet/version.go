@@ -27,6 +27,13 @@ func compareVersions(a, b string) (order int, ok bool) {
 	return comparePre(x[4], y[4]), true
 }
 
+// Outdated reports whether an agent's version is older than the one that is expected.
+// One that can't be compared is not.
+func Outdated(agent, expected string) bool {
+	order, ok := compareVersions(agent, expected)
+	return ok && order < 0
+}
+
 // comparePre orders pre-release parts; a release comes after all of its own.
 func comparePre(a, b string) int {
 	switch {

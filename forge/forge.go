@@ -37,7 +37,8 @@ type Config struct {
 	Enterprise bool   // a GitHub Enterprise Server, which can't speak for what lies on github.com
 	UserAgent  string
 	Now        func() time.Time
-	Transport  http.RoundTripper // nil means one of our own
+	Transport  http.RoundTripper                         // nil means one of our own
+	Watch      func(http.RoundTripper) http.RoundTripper // put around Transport, to see every call; nil for nobody
 	Log        zerolog.Logger
 }
 
@@ -91,8 +92,12 @@ func open(c Config) (*Forge, error) {
 		t.MaxIdleConnsPerHost = callsAtOnce
 		c.Transport = t
 	}
+	wire := c.Transport
+	if c.Watch != nil {
+		wire = c.Watch(wire)
+	}
 	return &Forge{
-		config: c, base: base, wire: bounded{c.Transport},
+		config: c, base: base, wire: bounded{wire},
 		slots: make(chan struct{}, callsAtOnce), installations: map[int64]*shared{},
 		grants: map[int64]grants{}, doors: map[door]*client{},
 	}, nil

@@ -16,9 +16,14 @@ import (
 func TestAPullRequestBecomesNineSwitchedHosts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, 9, time.Second)
+	address, spans := collect(t)
+	r.cfg.OTLPURL = address
+	var u fleet.Update
+	var ro fleet.Rollout
+	t.Cleanup(func() { oneTrace(t, spans(), u, 9) }) // once the server has stopped, which tells the last of it
 	r.start()
 	r.enrol()
-	u, ro := r.deployed(r.open("update"))
+	u, ro = r.deployed(r.open("update"))
 
 	if head := r.world.hub.Head(fleetRepo, "main"); u.MergeSHA != head {
 		t.Errorf("the update says it was merged as %s, the head of main is %s", u.MergeSHA, head)
@@ -38,6 +43,15 @@ func TestAPullRequestBecomesNineSwitchedHosts(t *testing.T) {
 		}
 	}
 	r.onGitHub(u, "Deployed 9/9 hosts")
+	for _, want := range []string{
+		`nixfleet_order_seconds_count{kind="deploy",state="healthy"} 9`, `nixfleet_rollouts_ended_total{kind="deploy",state="succeeded"} 1`,
+		`nixfleet_hosts_online 9`, `nixfleet_host_compartments{compartment="system",state="ok"} 9`, `nixfleet_effects_total{kind="merge",result="done"} 1`,
+		`nixfleet_database_up 1`, `nixfleet_bus_up 1`,
+	} {
+		if got := r.scraped(); !strings.Contains(got, want+"\n") {
+			t.Errorf("a scrape does not find %s", want)
+		}
+	}
 	r.await("the merged branch to be deleted", func(fleet.Overview) bool { return r.world.hub.Head(fleetRepo, updateBranch) == "" })
 }
 

@@ -113,6 +113,12 @@
     doc = "File with a token that signs in with the admin role.";
     example = "/run/secrets/nixfleet-admin";
   };
+  NIXFLEET_OTLP_URL = {
+    option = "otlpUrl";
+    kind = "text";
+    doc = "Address of an OpenTelemetry collector that takes traces by OTLP over HTTP. Default: no traces.";
+    example = "http://localhost:4318";
+  };
   NIXFLEET_LOG_LEVEL = {
     option = "logLevel";
     kind = "text";
