@@ -30,6 +30,7 @@ type Service interface {
 	OrderService
 	HostService
 	RolloutService
+	AuditService
 	// Authenticate returns who a bearer token belongs to and the role it has:
 	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
@@ -81,6 +82,7 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	logs(a, s)
 	inputs(a, s)
 	rollouts(a, s)
+	audit(a, s)
 	setups(a, s)
 }
 

@@ -57,6 +57,7 @@ type Config struct {
 	Sessions  Sessions
 	Explainer Explainer
 	Policies  Policies
+	Activity  Activity
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -84,8 +85,8 @@ type Dashboard struct {
 
 // New checks cfg and prepares the routes.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Now == nil {
-		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies and Now must be set")
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity and Now must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -143,6 +144,8 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("POST /updates/{id}/hold", d.act(d.hold))
 	mux.Handle("POST /updates/{id}/release", d.act(d.release))
 	mux.Handle("GET /updates/{owner}/{name}/{number}/explain", d.signedIn(d.explainPage))
+	d.live(mux, "/activity", d.activityLive())
+	mux.Handle("GET /activity/{file}", d.signedIn(d.exportActivity))
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))

@@ -49,7 +49,12 @@ type world struct {
 	policy   *fleet.PolicyView
 	saves    []string // "login repo seen settings"
 	saveErr  error
-	changed  func()
+
+	acts      []fleet.Act // newest first
+	actsAsked []fleet.ActQuery
+	actsErr   error
+
+	changed func()
 }
 
 func newWorld(o fleet.Overview) *world {
@@ -193,6 +198,7 @@ func (w *world) change(f func()) {
 func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w.listen
+	cfg.Activity = w
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -86,6 +86,7 @@ func pageOf(t *testing.T, s stories.Story) string {
 	w := newWorld(s.Overview)
 	w.tell(s)
 	w.sessions["them"] = s.Role
+	w.acts = s.Acts
 	path, cookie := s.Path, "them"
 	if s.Role == "" {
 		path, cookie = "/login", ""

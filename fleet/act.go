@@ -21,6 +21,9 @@ type Act struct {
 	Rollout string
 	Repo    string // owner/name
 	Number  int    // of the pull request
+
+	// Changes is what changed settings come to, where both the old and the new can be read.
+	Changes []SettingChange `db:"-"`
 }
 
 // Way is how a person did something.

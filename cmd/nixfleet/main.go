@@ -47,6 +47,7 @@ type cli struct {
 
 	Rollouts   rolloutsCmd   `cmd:"" help:"The newest rollouts."`
 	Rollout    rolloutCmd    `cmd:"" help:"Look into a rollout, and steer it."`
+	Audit      auditCmd      `cmd:"" help:"The history: who did what, when and why."`
 	Quarantine quarantineCmd `cmd:"" help:"The commits that nothing brings to further hosts by itself."`
 
 	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`

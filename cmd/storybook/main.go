@@ -66,7 +66,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	books := map[string]http.Handler{}
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
-			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Policies: shelf{s}, Now: time.Now,
+			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Now: time.Now,
 			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
@@ -143,6 +143,10 @@ func (s shelf) Policy(context.Context, string) (fleet.PolicyView, error) {
 
 func (s shelf) SavePolicy(context.Context, fleet.Actor, string, string, time.Time) error {
 	return dashboard.Faults{{Line: 3, Column: 9, Field: "updates.auto_merge.hold", Text: "found \"1 hour\", expected a duration such as 1h, 30m or 2d"}}
+}
+
+func (s shelf) Acts(_ context.Context, q fleet.ActQuery) ([]fleet.Act, error) {
+	return s.story.Acts[:min(len(s.story.Acts), q.Limit)], nil
 }
 
 // nothing takes wishes and forgets them.

@@ -18,6 +18,7 @@ type Story struct {
 
 	Explanation *fleet.Explanation // what a look at the update gives
 	Policy      *fleet.PolicyView  // what rules the repository
+	Acts        []fleet.Act        // the history, newest first
 }
 
 // All tells every story as of now.
@@ -40,6 +41,7 @@ func All(now time.Time) []Story {
 	out = append(out, b.rolloutStories()...)
 	out = append(out, b.explained()...)
 	out = append(out, b.settings()...)
+	out = append(out, b.activity()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
