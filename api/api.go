@@ -25,15 +25,14 @@ var ErrInvalid = errors.New("invalid request")
 // Service is what the API needs of the product.
 type Service interface {
 	SetupService
+	UpdateService
+	EventService
 	KeyService
 	LogService
 	OrderService
 	HostService
 	RolloutService
 	AuditService
-	// Authenticate returns who a bearer token belongs to and the role it has:
-	// viewer, operator or admin. An unknown token is an error.
-	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
 	// Overview is the read model that the dashboard shows, described.
 	Overview(ctx context.Context) (fleet.Overview, error)
 	// NewHost records a host and returns its one-time enrolment token, which is
@@ -70,12 +69,14 @@ type NewHost struct {
 	Again bool `json:"again,omitempty" doc:"The host is known and its machine was set up anew: revoke its key, and keep everything else"`
 }
 
-// Mount adds the routes under /api/v1 to mux.
-func Mount(mux *http.ServeMux, version string, s Service) {
+// Mount adds the routes under /api/v1 to mux, and answers for whatever else is asked
+// for under /api/.
+func Mount(mux *http.ServeMux, version, build string, s Service) {
 	a := open(mux, version, s)
 	hosts(a, s)
 	keys(a, s)
 	host(a, s)
+	updates(a, s)
 	orders(a, s)
 	policies(a, s)
 	locks(a, s)
@@ -84,21 +85,61 @@ func Mount(mux *http.ServeMux, version string, s Service) {
 	rollouts(a, s)
 	audit(a, s)
 	setups(a, s)
+	versions(a, version, build)
+	streamEvents(a, s)
+	docs(mux, a)
+	mux.HandleFunc("/api/", nothingHere(mux))
 }
 
-// authenticator knows whom tokens belong to.
-type authenticator interface {
+// Doorkeeper is what the API needs of the product before it comes to an operation.
+type Doorkeeper interface {
+	// Authenticate returns who a bearer token belongs to and the role it has:
+	// viewer, operator or admin. An unknown token is an error.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
+	// BeginOnce takes the turn to carry out a request with a key, or finds what it was
+	// answered; sum stands for all that is asked for. A key of another request is
+	// ErrOtherRequest, one whose request is not answered yet ErrUnderWay.
+	BeginOnce(ctx context.Context, by fleet.Actor, key string, sum []byte) (Turn, *Answer, error)
+	// EndOnce keeps what the request of a turn was answered, for a day.
+	EndOnce(ctx context.Context, t Turn, a Answer) error
+	// DropOnce gives a turn back of which nothing came.
+	DropOnce(ctx context.Context, t Turn) error
+	// Failed is told what went wrong within the server in an operation, for its log.
+	Failed(operation, why string)
 }
+
+const docsPath = "/api/v1/docs"
 
 // open is an API without routes, apart from those of its description.
-func open(mux *http.ServeMux, version string, s authenticator) huma.API {
+func open(mux *http.ServeMux, version string, s Doorkeeper) huma.API {
 	config := huma.DefaultConfig("NixFleet", version)
-	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "/api/v1/docs", "/api/v1/schemas"
-	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {Type: "http", Scheme: "bearer"}}
+	config.CreateHooks = nil // no $schema in answers, nor links to it
+	config.OpenAPIPath, config.DocsPath, config.SchemasPath = "/api/v1/openapi", "", "/api/v1/schemas"
+	config.Info.Description = about
+	config.Tags = tags()
+	config.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"token": {
+		Type: "http", Scheme: "bearer", Description: "A token with a role: viewer, operator or admin. Each may do what the ones before it may.",
+	}}
+	config.OnAddOperation = append(config.OnAddOperation, describe)
+	config.Transformers = append(config.Transformers, finish(s))
 	a := humago.New(mux, config)
-	a.UseMiddleware(authenticate(a, s))
+	a.UseMiddleware(sign(version), authenticate(a, s), once(a, s))
 	return a
+}
+
+const about = "Everything that the dashboard and the command line do. Requests and answers are JSON; " +
+	"a refusal is application/problem+json (RFC 9457). Lists come in pages; what acts may be repeated with an Idempotency-Key."
+
+// versionHeader tells callers which server they speak to.
+const versionHeader = "Nixfleet-Version"
+
+// sign says in every answer which version gave it, and that nobody shall keep it.
+func sign(version string) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		ctx.SetHeader(versionHeader, version)
+		ctx.SetHeader("Cache-Control", "no-store")
+		next(ctx)
+	}
 }
 
 type actorKey struct{}
@@ -106,22 +147,21 @@ type actorKey struct{}
 // roles in ascending order of what they may do.
 var roles = map[string]int{"viewer": 1, "operator": 2, "admin": 3}
 
-// needs marks an operation with the least role that may call it.
-func needs(role string) map[string]any { return map[string]any{"role": role} }
-
-func authenticate(a huma.API, s authenticator) func(huma.Context, func(huma.Context)) {
+func authenticate(a huma.API, s Doorkeeper) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		token, ok := strings.CutPrefix(ctx.Header("Authorization"), "Bearer ")
 		if !ok || token == "" {
+			ctx.SetHeader("WWW-Authenticate", "Bearer")
 			_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "This needs a token: send the header \"Authorization: Bearer TOKEN\".")
 			return
 		}
 		actor, role, err := s.Authenticate(ctx.Context(), token)
 		if err != nil {
+			ctx.SetHeader("WWW-Authenticate", `Bearer error="invalid_token"`)
 			_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "The token is not known, or it has expired.")
 			return
 		}
-		least, _ := ctx.Operation().Metadata["role"].(string)
+		least := roleOf(ctx.Operation())
 		if roles[role] < roles[least] || roles[least] == 0 {
 			_ = huma.WriteErr(a, ctx, http.StatusForbidden, "This needs the role "+least+"; the token has "+role+".")
 			return

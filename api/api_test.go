@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,6 +26,12 @@ type service struct {
 	followed []int64
 	ordered  []fleet.OrderRequest
 	did      []string // to rollouts
+	acted    []api.UpdateAct
+	hostList []fleet.HostView
+	faults   []string
+
+	onceMu sync.Mutex
+	once   map[string]*onceRow
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
@@ -35,7 +42,10 @@ func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, stri
 	return fleet.Actor{Login: token}, role, nil
 }
 
-func (*service) Overview(context.Context) (fleet.Overview, error) {
+func (s *service) Overview(context.Context) (fleet.Overview, error) {
+	if s.hostList != nil {
+		return fleet.Overview{Hosts: s.hostList}, nil
+	}
 	return fleet.Overview{Repos: []fleet.RepoView{{Repo: fleet.Repo{Owner: "octo", Name: "fleet"}, HeadSHA: "aaa"}}, Hosts: []fleet.HostView{{
 		Host:         fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1"},
 		Online:       true,
@@ -132,7 +142,7 @@ func (s *service) RevokeHost(_ context.Context, by fleet.Actor, name string) err
 func serve(t *testing.T) (*service, string) {
 	t.Helper()
 	s, mux := &service{}, http.NewServeMux()
-	api.Mount(mux, "1.2.3", s)
+	api.Mount(mux, "1.2.3", "build", s)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return s, server.URL
@@ -141,7 +151,7 @@ func serve(t *testing.T) (*service, string) {
 func TestHostsAreListedWithTheirCompartments(t *testing.T) {
 	t.Parallel()
 	_, url := serve(t)
-	got, err := (&api.Client{Server: url, Token: "see"}).Hosts(t.Context())
+	got, err := (&api.Client{Server: url, Token: "see"}).Hosts(t.Context(), api.HostFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

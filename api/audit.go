@@ -44,25 +44,24 @@ func AuditLineOf(a fleet.Act) AuditLine {
 
 // AuditQuery picks lines of the history.
 type AuditQuery struct {
+	Page
 	Who     string    `query:"who" maxLength:"200" doc:"A login, policy, push, github or a host"`
-	Host    string    `query:"host" maxLength:"63"`
+	Host    string    `query:"host" maxLength:"63" doc:"Is about this host"`
 	About   string    `query:"about" enum:"updates,rollouts,orders,hosts,locks,settings,access" doc:"A group of kinds"`
 	Kind    string    `query:"kind" maxLength:"100" doc:"Exactly this kind"`
 	Repo    string    `query:"repo" maxLength:"200" doc:"owner/name"`
 	Update  int       `query:"update" minimum:"1" maximum:"2147483647" doc:"Number of a pull request"`
-	Rollout string    `query:"rollout" maxLength:"64"`
+	Rollout string    `query:"rollout" maxLength:"64" doc:"Is about this rollout, by its whole id"`
 	Text    string    `query:"text" maxLength:"200" doc:"Stands in the reason, whatever the case of its letters"`
-	From    time.Time `query:"from"`
+	From    time.Time `query:"from" doc:"Not before it"`
 	To      time.Time `query:"to" doc:"Before it"`
-	Before  int64     `query:"before" minimum:"1" doc:"Only lines before the one of this id: the next of the page before"`
-	Limit   int       `query:"limit" minimum:"1" maximum:"500" default:"100"`
 }
 
 // Values is the query of an address.
 func (q AuditQuery) Values() url.Values {
 	v := url.Values{}
 	for name, text := range map[string]string{
-		"who": q.Who, "host": q.Host, "about": q.About, "kind": q.Kind, "repo": q.Repo, "rollout": q.Rollout, "text": q.Text,
+		"who": q.Who, "host": q.Host, "about": q.About, "kind": q.Kind, "repo": q.Repo, "rollout": q.Rollout, "text": q.Text, "cursor": q.Cursor,
 	} {
 		if text != "" {
 			v.Set(name, text)
@@ -73,45 +72,47 @@ func (q AuditQuery) Values() url.Values {
 			v.Set(name, at.UTC().Format(time.RFC3339Nano))
 		}
 	}
-	for name, n := range map[string]int64{"update": int64(q.Update), "before": q.Before, "limit": int64(q.Limit)} {
+	for name, n := range map[string]int{"update": q.Update, "limit": q.Limit} {
 		if n > 0 {
-			v.Set(name, strconv.FormatInt(n, 10))
+			v.Set(name, strconv.Itoa(n))
 		}
 	}
 	return v
 }
 
-func (q AuditQuery) domain() fleet.ActQuery {
+func (q *AuditQuery) domain() fleet.ActQuery {
 	return fleet.ActQuery{
 		Actor: q.Who, Host: q.Host, Repo: q.Repo, Number: q.Update, Rollout: q.Rollout, Group: fleet.ActGroup(q.About), Kind: q.Kind,
-		Text: q.Text, From: q.From, To: q.To, Before: q.Before, Limit: q.Limit,
+		Text: q.Text, From: q.From, To: q.To, Before: q.AfterNumber(), Limit: q.Limit + 1,
 	}
 }
 
 // Audit is a page of the history.
 type Audit struct {
 	Lines []AuditLine `json:"lines" doc:"Newest first"`
-	Next  int64       `json:"next,omitempty" doc:"The before of the next page; there is none without it"`
+	Next  string      `json:"next,omitempty" doc:"Cursor of the next page; left out on the last"`
 }
 
-type auditOutput struct{ Body Audit }
+type auditOutput struct {
+	Link string `header:"Link" doc:"Address of the next page, where there is one"`
+	Body Audit
+}
 
 func audit(a huma.API, s AuditService) {
 	huma.Register(a, huma.Operation{
-		OperationID: "list-audit", Method: http.MethodGet, Path: "/api/v1/audit", Summary: "The history: who did what, when and why",
-		Metadata: needs("viewer"), Security: []map[string][]string{{"token": {}}},
+		OperationID: "list-audit", Tags: []string{TagPeople}, Method: http.MethodGet, Path: "/api/v1/audit", Summary: "The history: who did what, when and why",
+		Description: "What people, policy, GitHub and hosts did, the newest first. All filters that are given have to hold.", Metadata: needs("viewer"),
 	}, func(ctx context.Context, in *AuditQuery) (*auditOutput, error) {
 		acts, err := s.Acts(ctx, in.domain())
 		if err != nil {
 			return nil, err
 		}
-		out := &auditOutput{Body: Audit{Lines: make([]AuditLine, 0, len(acts))}}
+		lines := make([]AuditLine, 0, len(acts))
 		for _, act := range acts {
-			out.Body.Lines = append(out.Body.Lines, AuditLineOf(act))
+			lines = append(lines, AuditLineOf(act))
 		}
-		if len(acts) == in.Limit {
-			out.Body.Next = acts[len(acts)-1].ID
-		}
+		out := &auditOutput{}
+		out.Body.Lines, out.Body.Next, out.Link = cutPage(&in.Page, lines, func(l AuditLine) string { return strconv.FormatInt(l.ID, 10) })
 		return out, nil
 	})
 }

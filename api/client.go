@@ -1,22 +1,13 @@
 package api
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 )
-
-// maxAnswer bounds what the client reads of one answer.
-const maxAnswer = 32 << 20
 
 // Client calls the API of a server; the command line is made of it.
 type Client struct {
@@ -25,19 +16,27 @@ type Client struct {
 	HTTP   *http.Client
 }
 
-// Hosts lists all hosts.
-func (c *Client) Hosts(ctx context.Context) ([]Host, error) {
-	var out struct {
-		Hosts []Host `json:"hosts"`
-	}
-	err := c.call(ctx, http.MethodGet, "/api/v1/hosts", nil, &out)
-	return out.Hosts, err
+// HostFilter picks hosts by the words of the Fleet page; the zero value picks all.
+type HostFilter struct {
+	Query string
+	State string
+	OS    string
+	Tags  []string
+}
+
+// Hosts lists hosts by name.
+func (c *Client) Hosts(ctx context.Context, f HostFilter) ([]Host, error) {
+	q := url.Values{"tag": f.Tags}
+	set(q, "q", f.Query)
+	set(q, "state", f.State)
+	set(q, "os", f.OS)
+	return listAll[Host](ctx, c, "/api/v1/hosts", q, "hosts", 0)
 }
 
 // NewHost adds a host and returns its one-time enrolment token.
 func (c *Client) NewHost(ctx context.Context, h NewHost) (Enrolment, error) {
 	var out Enrolment
-	err := c.call(ctx, http.MethodPost, "/api/v1/hosts", h, &out)
+	err := c.act(ctx, "/api/v1/hosts", h, &out)
 	return out, err
 }
 
@@ -58,13 +57,13 @@ func (c *Client) OrderKeys(ctx context.Context) ([]OrderKey, error) {
 // AddOrderKey makes a key that can sign orders.
 func (c *Client) AddOrderKey(ctx context.Context) (OrderKey, error) {
 	var out OrderKey
-	err := c.call(ctx, http.MethodPost, "/api/v1/keys", nil, &out)
+	err := c.act(ctx, "/api/v1/keys", nil, &out)
 	return out, err
 }
 
 // UseOrderKey has a key sign orders from now on.
 func (c *Client) UseOrderKey(ctx context.Context, id string, force bool) error {
-	return c.call(ctx, http.MethodPost, "/api/v1/keys/"+url.PathEscape(id)+"/use?force="+strconv.FormatBool(force), nil, nil)
+	return c.act(ctx, "/api/v1/keys/"+url.PathEscape(id)+"/use?force="+strconv.FormatBool(force), nil, nil)
 }
 
 // RetireOrderKey forgets a key.
@@ -106,7 +105,7 @@ func (c *Client) Explain(ctx context.Context, repo string, number int, suppose u
 // ProposeLock sends a lock for a repository, named owner/name.
 func (c *Client) ProposeLock(ctx context.Context, repo string, l NewLock) (Lock, error) {
 	var out Lock
-	err := c.call(ctx, http.MethodPost, repoPath(repo)+"/locks", l, &out)
+	err := c.act(ctx, repoPath(repo)+"/locks", l, &out)
 	return out, err
 }
 
@@ -120,7 +119,7 @@ func (c *Client) Lock(ctx context.Context, repo, id string) (Lock, error) {
 // UpdateInputs has a host make a newer lock for a repository, named owner/name.
 func (c *Client) UpdateInputs(ctx context.Context, repo string, u UpdateInputs) (InputsUpdate, error) {
 	var out InputsUpdate
-	err := c.call(ctx, http.MethodPost, repoPath(repo)+"/update-inputs", u, &out)
+	err := c.act(ctx, repoPath(repo)+"/update-inputs", u, &out)
 	return out, err
 }
 
@@ -136,112 +135,8 @@ func repoPath(repo string) string {
 	return "/api/v1/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name)
 }
 
-func (c *Client) call(ctx context.Context, method, path string, in, out any) error {
-	return c.callWith(ctx, method, path, nil, in, out)
-}
-
-func (c *Client) callWith(ctx context.Context, method, path string, header http.Header, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	resp, err := c.ask(ctx, method, path, in, header)
-	if err != nil {
-		return err
+func set(q url.Values, name, value string) {
+	if value != "" {
+		q.Set(name, value)
 	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", c.Server, err)
-	}
-	if out == nil {
-		return nil
-	}
-	return json.Unmarshal(b, out)
-}
-
-// ask returns the answer with its body unread; one that tells of a problem is an error.
-func (c *Client) ask(ctx context.Context, method, path string, in any, header http.Header) (*http.Response, error) {
-	if c.Server == "" {
-		return nil, errors.New("no server to ask: set NIXFLEET_SERVER to its address")
-	}
-	if c.Token == "" {
-		return nil, fmt.Errorf("no token for %s: set NIXFLEET_TOKEN to the admin token of the server", c.Server)
-	}
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return nil, err
-		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.Server, "/")+path, body)
-	if err != nil {
-		return nil, err
-	}
-	maps.Copy(req.Header, header)
-	req.Header.Set("Authorization", "Bearer "+c.Token)
-	req.Header.Set("Content-Type", "application/json")
-	client := c.HTTP
-	if client == nil {
-		client = http.DefaultClient
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("ask %s: %w", c.Server, err)
-	}
-	if resp.StatusCode < http.StatusBadRequest {
-		return resp, nil
-	}
-	defer func() { _ = resp.Body.Close() }()
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.Server, err)
-	}
-	return nil, problem(resp.StatusCode, resp.Status, b)
-}
-
-// Problem is an answer that says why nothing was done.
-type Problem struct {
-	Code   int
-	Status string // as in the answer's first line
-	Detail string
-	Errors []FieldProblem
-}
-
-// FieldProblem is what is wrong with one field of a request.
-type FieldProblem struct {
-	Message  string `json:"message"`
-	Location string `json:"location"`
-	Value    any    `json:"value"`
-}
-
-// Error is the sentence of the answer, and what it says of fields.
-func (p *Problem) Error() string {
-	if p.Detail == "" {
-		return "the server answered " + p.Status
-	}
-	text := p.Detail
-	for i, e := range p.Errors {
-		if i == maxFieldsTold {
-			text += fmt.Sprintf("; and %d more", len(p.Errors)-i)
-			break
-		}
-		text += fmt.Sprintf("; %s: %s", strings.TrimPrefix(e.Location, "body."), e.Message)
-	}
-	return fmt.Sprintf("the server answered %s: %s", p.Status, text)
-}
-
-// maxFieldsTold bounds a message for people; programs read all of them.
-const maxFieldsTold = 10
-
-// problem reads an error answer.
-func problem(code int, status string, body []byte) error {
-	var p struct {
-		Detail string         `json:"detail"`
-		Errors []FieldProblem `json:"errors"`
-	}
-	if json.Unmarshal(body, &p) != nil {
-		p.Detail = ""
-	}
-	return &Problem{Code: code, Status: status, Detail: p.Detail, Errors: p.Errors}
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
 
@@ -15,11 +14,7 @@ func (c *Client) PlaceOrders(ctx context.Context, key string, n NewOrder) ([]Pla
 	var out struct {
 		Orders []PlacedOrder `json:"orders"`
 	}
-	header := http.Header{}
-	if key != "" {
-		header.Set("Idempotency-Key", key)
-	}
-	err := c.callWith(ctx, http.MethodPost, "/api/v1/orders", header, n, &out)
+	err := c.actAs(ctx, key, "/api/v1/orders", n, &out)
 	return out.Orders, err
 }
 
@@ -28,7 +23,7 @@ func (c *Client) CancelOrder(ctx context.Context, id, reason string) ([]PlacedOr
 	var out struct {
 		Orders []PlacedOrder `json:"orders"`
 	}
-	err := c.call(ctx, http.MethodPost, "/api/v1/orders/"+url.PathEscape(id)+"/cancel", map[string]string{"reason": reason}, &out)
+	err := c.act(ctx, "/api/v1/orders/"+url.PathEscape(id)+"/cancel", map[string]string{"reason": reason}, &out)
 	return out.Orders, err
 }
 
@@ -41,15 +36,11 @@ func (c *Client) Order(ctx context.Context, id string) (Order, error) {
 
 // Orders lists the newest orders of a host, or of all with an empty name.
 func (c *Client) Orders(ctx context.Context, host string, limit int) ([]Order, error) {
-	var out struct {
-		Orders []Order `json:"orders"`
-	}
 	path := "/api/v1/orders"
 	if host != "" {
 		path = hostPath(host) + "/orders"
 	}
-	err := c.call(ctx, http.MethodGet, fmt.Sprintf("%s?limit=%d", path, limit), nil, &out)
-	return out.Orders, err
+	return listAll[Order](ctx, c, path, url.Values{}, "orders", limit)
 }
 
 // Host tells all that is known of a host.

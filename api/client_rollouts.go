@@ -4,26 +4,19 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 )
+
+// RolloutQuery picks rollouts.
+type RolloutQuery struct {
+	State string
+	Limit int // 0 means all
+}
 
 // Rollouts lists rollouts, newest first.
 func (c *Client) Rollouts(ctx context.Context, q RolloutQuery) ([]Rollout, error) {
 	v := url.Values{}
-	if q.State != "" {
-		v.Set("state", q.State)
-	}
-	if q.Before != "" {
-		v.Set("before", q.Before)
-	}
-	if q.Limit > 0 {
-		v.Set("limit", strconv.Itoa(q.Limit))
-	}
-	var out struct {
-		Rollouts []Rollout `json:"rollouts"`
-	}
-	err := c.call(ctx, http.MethodGet, "/api/v1/rollouts?"+v.Encode(), nil, &out)
-	return out.Rollouts, err
+	set(v, "state", q.State)
+	return listAll[Rollout](ctx, c, "/api/v1/rollouts", v, "rollouts", q.Limit)
 }
 
 // Rollout reads one rollout by its id, the beginning of it, or "latest".
@@ -36,21 +29,21 @@ func (c *Client) Rollout(ctx context.Context, id string) (Rollout, error) {
 // StartRollout brings a commit to hosts. Repeated under the same key, it is one wish.
 func (c *Client) StartRollout(ctx context.Context, n NewRollout, key string) (Rollout, error) {
 	var out Rollout
-	err := c.callWith(ctx, http.MethodPost, "/api/v1/rollouts", keyed(key), n, &out)
+	err := c.actAs(ctx, key, "/api/v1/rollouts", n, &out)
 	return out, err
 }
 
 // SteerRollout pauses, resumes, aborts or rolls back, as verb says.
 func (c *Client) SteerRollout(ctx context.Context, id, verb, reason string) (Rollout, error) {
 	var out Rollout
-	err := c.call(ctx, http.MethodPost, rolloutPath(id)+"/"+verb, reasonBody{reason}, &out)
+	err := c.act(ctx, rolloutPath(id)+"/"+verb, reasonBody{reason}, &out)
 	return out, err
 }
 
 // RetryRollout starts a rollout of the hosts that did not get there.
 func (c *Client) RetryRollout(ctx context.Context, id, reason, key string) (Rollout, error) {
 	var out Rollout
-	err := c.callWith(ctx, http.MethodPost, rolloutPath(id)+"/retry", keyed(key), reasonBody{reason}, &out)
+	err := c.actAs(ctx, key, rolloutPath(id)+"/retry", reasonBody{reason}, &out)
 	return out, err
 }
 
@@ -80,11 +73,3 @@ func (c *Client) LiftQuarantine(ctx context.Context, commit, reason string) (Qua
 }
 
 func rolloutPath(id string) string { return "/api/v1/rollouts/" + url.PathEscape(id) }
-
-// keyed is the header that names a wish.
-func keyed(key string) http.Header {
-	if key == "" {
-		return nil
-	}
-	return http.Header{"Idempotency-Key": {key}}
-}

@@ -39,8 +39,8 @@ type HostChange struct {
 type hostDetailOutput struct{ Body HostDetail }
 
 type hostOrdersInput struct {
-	Name  string `path:"name" doc:"Name of the host" maxLength:"63"`
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"50"`
+	Page
+	Name string `path:"name" doc:"Name of the host" maxLength:"63"`
 }
 
 type generationsOutput struct {
@@ -55,30 +55,33 @@ type hostChangeInput struct {
 }
 
 func host(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "get-host", Method: http.MethodGet, Path: "/api/v1/hosts/{name}", Summary: "All that is known of a host",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-host", Tags: []string{TagHosts}, Method: http.MethodGet, Path: "/api/v1/hosts/{name}", Summary: "All that is known of a host",
+		Description: "What the host saw of itself at its last heartbeat, what is derived from that, and the orders that it has not ended.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *hostInput) (*hostDetailOutput, error) {
 		h, err := s.Host(ctx, in.Name)
 		return &hostDetailOutput{h}, hostError(err, in.Name)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "change-host", Method: http.MethodPatch, Path: "/api/v1/hosts/{name}", Summary: "Change the tags, the mode or the attribute of a host",
-		Metadata: needs("admin"), Security: secured,
+		OperationID: "change-host", Tags: []string{TagHosts}, Method: http.MethodPatch, Path: "/api/v1/hosts/{name}", Summary: "Change the tags, the mode or the attribute of a host",
+		Description: "What is left out stays as it is. Orders that the host has go on; rollouts are decided anew.",
+		Metadata:    needs("admin"),
 	}, func(ctx context.Context, in *hostChangeInput) (*hostDetailOutput, error) {
 		h, err := s.ChangeHost(ctx, actorOf(ctx), in.Name, in.Body)
 		return &hostDetailOutput{h}, hostError(err, in.Name)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "list-host-orders", Method: http.MethodGet, Path: "/api/v1/hosts/{name}/orders", Summary: "The newest orders of a host",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "list-host-orders", Tags: []string{TagHosts}, Method: http.MethodGet, Path: "/api/v1/hosts/{name}/orders", Summary: "The newest orders of a host",
+		Description: "The newest orders first, ended or not.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *hostOrdersInput) (*ordersOutput, error) {
-		return listOrders(ctx, s, in.Name, in.Limit)
+		return listOrders(ctx, s, in.Name, &in.Page)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "list-generations", Method: http.MethodGet, Path: "/api/v1/hosts/{name}/generations", Summary: "The systems that a host can go back to",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "list-generations", Tags: []string{TagHosts}, Method: http.MethodGet, Path: "/api/v1/hosts/{name}/generations", Summary: "The systems that a host can go back to",
+		Description: "As the host told them last, the newest first. The number of one is what a rollback order names.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *hostInput) (*generationsOutput, error) {
 		list, err := s.Generations(ctx, in.Name)
 		out := &generationsOutput{}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -37,9 +39,20 @@ type Enrolment struct {
 	Expires time.Time `json:"expires"`
 }
 
+// HostQuery picks hosts by the words of the Fleet page; all that is given has to hold.
+type HostQuery struct {
+	Page
+	Query string   `query:"q" maxLength:"200" doc:"In the name, the attribute or a tag" example:"web"`
+	State string   `query:"state" enum:"attention,online,offline,working" doc:"attention: a compartment is not in order; working: it carries out an order"`
+	OS    string   `query:"os" enum:"nixos,darwin,home" doc:"What it runs: NixOS, nix-darwin or home-manager"`
+	Tag   []string `query:"tag,explode" maxItems:"20" doc:"Has this tag; may be repeated"`
+}
+
 type hostsOutput struct {
+	Link string `header:"Link" doc:"Address of the next page, where there is one"`
 	Body struct {
 		Hosts []Host `json:"hosts"`
+		Next  string `json:"next,omitempty" doc:"Cursor of the next page; left out on the last"`
 	}
 }
 
@@ -52,25 +65,30 @@ type hostInput struct {
 }
 
 func hosts(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "list-hosts", Method: http.MethodGet, Path: "/api/v1/hosts", Summary: "All hosts with their compartments",
-		Metadata: needs("viewer"), Security: secured,
-	}, func(ctx context.Context, _ *struct{}) (*hostsOutput, error) {
+		OperationID: "list-hosts", Tags: []string{TagHosts}, Method: http.MethodGet, Path: "/api/v1/hosts", Summary: "All hosts with their compartments",
+		Description: "All enrolled and expected hosts by name, each with its three compartments. The filters are those of the Fleet page, and all have to hold.",
+		Metadata:    needs("viewer"),
+	}, func(ctx context.Context, in *HostQuery) (*hostsOutput, error) {
 		o, err := s.Overview(ctx)
 		if err != nil {
 			return nil, err
 		}
-		out := &hostsOutput{}
-		out.Body.Hosts = make([]Host, 0, len(o.Hosts))
+		var list []Host
 		for _, h := range o.Hosts {
-			out.Body.Hosts = append(out.Body.Hosts, shown(h))
+			if h.Host.Name > in.After() && in.match(h) {
+				list = append(list, shown(h))
+			}
 		}
+		slices.SortFunc(list, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
+		out := &hostsOutput{}
+		out.Body.Hosts, out.Body.Next, out.Link = cutPage(&in.Page, list, func(h Host) string { return h.Name })
 		return out, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "enroll-host", Method: http.MethodPost, Path: "/api/v1/hosts", Summary: "Add a host and get its one-time token",
-		DefaultStatus: http.StatusCreated, Metadata: needs("admin"), Security: secured,
+		OperationID: "enroll-host", Tags: []string{TagHosts}, Method: http.MethodPost, Path: "/api/v1/hosts", Summary: "Add a host and get its one-time token",
+		Description:   "Makes the one-time token with which the agent of a machine enrols. With `again`, the machine of a known host was set up anew: the key that it had is revoked.",
+		DefaultStatus: http.StatusCreated, Metadata: needsAndTells("admin"),
 	}, func(ctx context.Context, in *newHostInput) (*enrolmentOutput, error) {
 		token, expires, err := s.NewHost(ctx, actorOf(ctx), in.Body)
 		switch {
@@ -86,8 +104,9 @@ func hosts(a huma.API, s Service) {
 		return &enrolmentOutput{Body: Enrolment{Host: in.Body.Name, Token: token, Expires: expires}}, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "revoke-host", Method: http.MethodDelete, Path: "/api/v1/hosts/{name}", Summary: "Take a host's credential away and cut its connection",
-		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"), Security: secured,
+		OperationID: "revoke-host", Tags: []string{TagHosts}, Method: http.MethodDelete, Path: "/api/v1/hosts/{name}", Summary: "Take a host's credential away and cut its connection",
+		Description:   "The host gets no more orders and can not connect. Its history stays; enrol it again with `again`.",
+		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"),
 	}, func(ctx context.Context, in *hostInput) (*struct{}, error) {
 		err := s.RevokeHost(ctx, actorOf(ctx), in.Name)
 		if errors.Is(err, ErrUnknown) {
@@ -95,6 +114,34 @@ func hosts(a huma.API, s Service) {
 		}
 		return nil, err
 	})
+}
+
+func (q *HostQuery) match(h fleet.HostView) bool {
+	return matchesText(h, q.Query) && matchesState(h, q.State) && (q.OS == "" || h.Host.Platform() == q.OS) &&
+		!slices.ContainsFunc(q.Tag, func(t string) bool { return !slices.Contains(h.Host.Tags, t) })
+}
+
+func matchesText(h fleet.HostView, text string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return slices.ContainsFunc(append([]string{h.Host.Name, h.Host.Attr}, h.Host.Tags...), func(s string) bool {
+		return strings.Contains(strings.ToLower(s), text)
+	})
+}
+
+func matchesState(h fleet.HostView, state string) bool {
+	switch state {
+	case "online":
+		return h.Online
+	case "offline":
+		return !h.Online
+	case "working":
+		return h.Host.Facts.Working
+	case "attention":
+		return slices.ContainsFunc(h.Compartments, func(c fleet.Compartment) bool {
+			return c.Light != fleet.LightOK && c.Light != fleet.LightWorking
+		})
+	}
+	return true
 }
 
 func shown(h fleet.HostView) Host {

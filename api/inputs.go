@@ -43,20 +43,21 @@ type updateInputsInput struct {
 type inputsUpdateOutput struct{ Body InputsUpdate }
 
 func inputs(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "update-inputs", Method: http.MethodPost, Path: "/api/v1/repos/{owner}/{name}/update-inputs",
+		OperationID: "update-inputs", Tags: []string{TagLocks}, Method: http.MethodPost, Path: "/api/v1/repos/{owner}/{name}/update-inputs",
 		Summary:       "Have a host make a newer lock; if the rules of locks hold, the App commits it",
-		DefaultStatus: http.StatusAccepted, Metadata: needs("operator"), Security: secured,
+		Description:   "Gives a host the order to make a newer lock. What becomes of it is told under the id that is answered.",
+		DefaultStatus: http.StatusAccepted, Metadata: needs("operator"),
 	}, func(ctx context.Context, in *updateInputsInput) (*inputsUpdateOutput, error) {
 		repo := in.Owner + "/" + in.Name
 		u, err := s.UpdateInputs(ctx, actorOf(ctx), repo, in.Body)
 		return &inputsUpdateOutput{u}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-inputs-update", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/update-inputs/{id}",
-		Summary:  "What became of an order for a newer lock",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-inputs-update", Tags: []string{TagLocks}, Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/update-inputs/{id}",
+		Summary:     "What became of an order for a newer lock",
+		Description: "How far the host is, and what became of the lock that it sent.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *lockInput) (*inputsUpdateOutput, error) {
 		repo := in.Owner + "/" + in.Name
 		u, err := s.InputsUpdate(ctx, repo, in.ID)

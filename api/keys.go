@@ -46,10 +46,10 @@ type keyInput struct {
 }
 
 func keys(a huma.API, s KeyService) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "list-order-keys", Method: http.MethodGet, Path: "/api/v1/keys", Summary: "The keys that sign orders, and who knows them",
-		Metadata: needs("admin"), Security: secured,
+		OperationID: "list-order-keys", Tags: []string{TagServer}, Method: http.MethodGet, Path: "/api/v1/keys", Summary: "The keys that sign orders, and who knows them",
+		Description: "Hosts obey orders of the keys that they know; the one that signs comes first.",
+		Metadata:    needs("admin"),
 	}, func(ctx context.Context, _ *struct{}) (*keysOutput, error) {
 		list, err := s.OrderKeys(ctx)
 		if err != nil {
@@ -60,8 +60,9 @@ func keys(a huma.API, s KeyService) {
 		return out, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "add-order-key", Method: http.MethodPost, Path: "/api/v1/keys", Summary: "Make a new key and have hosts learn of it",
-		DefaultStatus: http.StatusCreated, Metadata: needs("admin"), Security: secured,
+		OperationID: "add-order-key", Tags: []string{TagServer}, Method: http.MethodPost, Path: "/api/v1/keys", Summary: "Make a new key and have hosts learn of it",
+		Description:   "Hosts learn of it with their next heartbeats. It signs nothing before it is used.",
+		DefaultStatus: http.StatusCreated, Metadata: needs("admin"),
 	}, func(ctx context.Context, _ *struct{}) (*keyOutput, error) {
 		key, err := s.AddOrderKey(ctx, actorOf(ctx))
 		if err != nil {
@@ -70,14 +71,16 @@ func keys(a huma.API, s KeyService) {
 		return &keyOutput{Body: key}, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "use-order-key", Method: http.MethodPost, Path: "/api/v1/keys/{id}/use", Summary: "Sign orders with a key from now on",
-		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"), Security: secured,
+		OperationID: "use-order-key", Tags: []string{TagServer}, Method: http.MethodPost, Path: "/api/v1/keys/{id}/use", Summary: "Sign orders with a key from now on",
+		Description:   "Refused while a host does not know the key: it would refuse every order.",
+		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"),
 	}, func(ctx context.Context, in *keyInput) (*struct{}, error) {
 		return nil, refusedKey(in.ID, s.UseOrderKey(ctx, actorOf(ctx), in.ID, in.Force))
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "retire-order-key", Method: http.MethodDelete, Path: "/api/v1/keys/{id}", Summary: "Forget a key that no longer signs",
-		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"), Security: secured,
+		OperationID: "retire-order-key", Tags: []string{TagServer}, Method: http.MethodDelete, Path: "/api/v1/keys/{id}", Summary: "Forget a key that no longer signs",
+		Description:   "Hosts forget it, too. The key that signs can not be retired.",
+		DefaultStatus: http.StatusNoContent, Metadata: needs("admin"),
 	}, func(ctx context.Context, in *keyInput) (*struct{}, error) {
 		return nil, refusedKey(in.ID, s.RetireOrderKey(ctx, actorOf(ctx), in.ID, in.Force))
 	})

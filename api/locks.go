@@ -73,11 +73,11 @@ type lockInput struct {
 type lockOutput struct{ Body Lock }
 
 func locks(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "propose-lock", Method: http.MethodPost, Path: "/api/v1/repos/{owner}/{name}/locks",
+		OperationID: "propose-lock", Tags: []string{TagLocks}, Method: http.MethodPost, Path: "/api/v1/repos/{owner}/{name}/locks",
 		Summary:       "Send a lock that was made on a host; if the rules of locks hold, the App commits it",
-		DefaultStatus: http.StatusAccepted, Metadata: needs("operator"), Security: secured,
+		Description:   "For locks that something else made. The server proves it by the rules of locks before anything is committed.",
+		DefaultStatus: http.StatusAccepted, Metadata: needs("operator"),
 		MaxBodyBytes:    maxLockBody,
 		BodyReadTimeout: 30 * time.Second,
 	}, func(ctx context.Context, in *newLockInput) (*lockOutput, error) {
@@ -86,8 +86,9 @@ func locks(a huma.API, s Service) {
 		return &lockOutput{l}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-lock", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/locks/{id}", Summary: "What became of a lock that was sent",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-lock", Tags: []string{TagLocks}, Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/locks/{id}", Summary: "What became of a lock that was sent",
+		Description: "Received, proven, committed, opened as a pull request, refused or too late; with every condition.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *lockInput) (*lockOutput, error) {
 		repo := in.Owner + "/" + in.Name
 		l, err := s.Lock(ctx, repo, in.ID)

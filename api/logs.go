@@ -69,11 +69,11 @@ type logOutput struct{ Body Log }
 const slowReader = 30 * time.Second
 
 func logs(a huma.API, s LogService) {
-	op := func(id, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: http.MethodGet, Path: "/api/v1" + path, Summary: summary,
-			Metadata: needs("viewer"), Security: []map[string][]string{{"token": {}}}}
+	op := func(id, path, summary, description string) huma.Operation {
+		return huma.Operation{OperationID: id, Tags: []string{TagOrders}, Method: http.MethodGet, Path: "/api/v1" + path,
+			Summary: summary, Description: description, Metadata: needs("viewer")}
 	}
-	huma.Register(a, op("get-log", "/orders/{id}/log", "What an order printed"),
+	huma.Register(a, op("get-log", "/orders/{id}/log", "What an order printed", "A part of it, without gaps; next is where to go on."),
 		func(ctx context.Context, in *logInput) (*logOutput, error) {
 			o, err := s.OrderLog(ctx, in.ID, in.From)
 			if errors.Is(err, ErrUnknown) {
@@ -81,7 +81,8 @@ func logs(a huma.API, s LogService) {
 			}
 			return &logOutput{logOf(o)}, err
 		})
-	huma.Register(a, op("get-host-log", "/hosts/{name}/log", "What the newest order of a host printed, from its start"),
+	huma.Register(a, op("get-host-log", "/hosts/{name}/log", "What the newest order of a host printed, from its start",
+		"Of those that are under way or printed something."),
 		func(ctx context.Context, in *hostInput) (*logOutput, error) {
 			o, err := s.HostLog(ctx, in.Name)
 			if errors.Is(err, ErrUnknown) {
@@ -89,11 +90,12 @@ func logs(a huma.API, s LogService) {
 			}
 			return &logOutput{logOf(o)}, err
 		})
-	stream := op("follow-log", "/orders/{id}/log/stream", "What an order prints, as server-sent events")
-	stream.Description = "Each event `chunk` is a piece of output; its id is where to go on. The event `end` says that no more comes."
+	stream := op("follow-log", "/orders/{id}/log/stream", "What an order prints, as server-sent events",
+		"Each event `chunk` is a piece of output; its id is where to go on. The event `end` says that no more comes.")
 	stream.Responses = map[string]*huma.Response{"200": {
 		Description: "Events until the order's output is whole",
-		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString},
+			Example: "event: chunk\nid: 42\ndata: {\"from\":0,\"to\":42,\"step\":\"building\",\"text\":\"building '/nix/store/…-system.drv'\\n\"}\n\nevent: end\ndata: {\"whole\":true}\n\n"}},
 	}}
 	huma.Register(a, stream, func(_ context.Context, in *followInput) (*huma.StreamResponse, error) {
 		if n, err := strconv.ParseInt(in.After, 10, 64); err == nil && n > 0 {
@@ -135,7 +137,7 @@ type events struct {
 
 func (e *events) part(o fleet.Output) error {
 	if len(o.Chunks) == 0 {
-		return e.send(func() error { _, err := io.WriteString(e.w, ": the line is up\n\n"); return err })
+		return e.beat()
 	}
 	for _, c := range o.Chunks {
 		if err := e.write("chunk", strconv.FormatInt(c.To, 10), c); err != nil {
@@ -143,6 +145,11 @@ func (e *events) part(o fleet.Output) error {
 		}
 	}
 	return nil
+}
+
+// beat shows that the line is up.
+func (e *events) beat() error {
+	return e.send(func() error { _, err := io.WriteString(e.w, ": the line is up\n\n"); return err })
 }
 
 func (e *events) write(name, id string, v any) error {

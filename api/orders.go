@@ -18,9 +18,9 @@ type OrderService interface {
 	PlaceOrders(ctx context.Context, by fleet.Actor, r fleet.OrderRequest) ([]PlacedOrder, error)
 	// Order tells how far an order is. One that is not known is ErrUnknown.
 	Order(ctx context.Context, id string) (Order, error)
-	// Orders lists the newest orders of a host, or of all with an empty name, newest
-	// first. A host that is not known is ErrUnknown.
-	Orders(ctx context.Context, host string, limit int) ([]Order, error)
+	// Orders lists orders of a host, or of all with an empty name, newest first: at most
+	// so many, of those before the order of an id. A host that is not known is ErrUnknown.
+	Orders(ctx context.Context, host, before string, limit int) ([]Order, error)
 }
 
 // NewOrder is what a person asks of hosts.
@@ -83,7 +83,7 @@ func OrderOf(o fleet.Order) Order {
 }
 
 type newOrderInput struct {
-	Key  string `header:"Idempotency-Key" doc:"The same key again within a day means the same request, not another one" maxLength:"200"`
+	Key  string `header:"Idempotency-Key" doc:"Any text that names this request. Repeated with the same key within a day, it is carried out once and answered alike" maxLength:"200"`
 	Body NewOrder
 }
 
@@ -106,21 +106,19 @@ type placedOutput struct {
 
 type orderOutput struct{ Body Order }
 
-type ordersInput struct {
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"50"`
-}
-
 type ordersOutput struct {
+	Link string `header:"Link" doc:"Address of the next page, where there is one"`
 	Body struct {
 		Orders []Order `json:"orders"`
+		Next   string  `json:"next,omitempty" doc:"Cursor of the next page; left out on the last"`
 	}
 }
 
 func orders(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "place-orders", Method: http.MethodPost, Path: "/api/v1/orders", Summary: "Give hosts an order",
-		DefaultStatus: http.StatusCreated, Metadata: needs("operator"), Security: secured, MaxBodyBytes: 16 << 20,
+		OperationID: "place-orders", Tags: []string{TagOrders}, Method: http.MethodPost, Path: "/api/v1/orders", Summary: "Give hosts an order",
+		Description:   "One order for each host that the selector picks. A reboot has to name its hosts in confirm: without, the answer is a 409 that lists them.",
+		DefaultStatus: http.StatusCreated, Metadata: needs("operator"), MaxBodyBytes: 16 << 20,
 	}, func(ctx context.Context, in *newOrderInput) (*placedOutput, error) {
 		n := in.Body
 		return place(ctx, s, fleet.OrderRequest{
@@ -129,8 +127,9 @@ func orders(a huma.API, s Service) {
 		})
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "cancel-order", Method: http.MethodPost, Path: "/api/v1/orders/{id}/cancel", Summary: "Cancel one order",
-		DefaultStatus: http.StatusCreated, Metadata: needs("operator"), Security: secured,
+		OperationID: "cancel-order", Tags: []string{TagOrders}, Method: http.MethodPost, Path: "/api/v1/orders/{id}/cancel", Summary: "Cancel one order",
+		Description:   "An order that the host has not begun never begins; one that it works on is stopped before it switches, and not after.",
+		DefaultStatus: http.StatusCreated, Metadata: needs("operator"),
 	}, func(ctx context.Context, in *cancelInput) (*placedOutput, error) {
 		r := fleet.OrderRequest{Kind: fleet.OrderCancel, Order: in.ID}
 		if in.Body != nil {
@@ -139,17 +138,19 @@ func orders(a huma.API, s Service) {
 		return place(ctx, s, r)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-order", Method: http.MethodGet, Path: "/api/v1/orders/{id}", Summary: "An order and how far it is",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-order", Tags: []string{TagOrders}, Method: http.MethodGet, Path: "/api/v1/orders/{id}", Summary: "An order and how far it is",
+		Description: "With every answer of the host, and what the order changes of its system.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *orderInput) (*orderOutput, error) {
 		o, err := s.Order(ctx, in.ID)
 		return &orderOutput{o}, orderError(err, in.ID)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "list-orders", Method: http.MethodGet, Path: "/api/v1/orders", Summary: "The newest orders of all hosts",
-		Metadata: needs("viewer"), Security: secured,
-	}, func(ctx context.Context, in *ordersInput) (*ordersOutput, error) {
-		return listOrders(ctx, s, "", in.Limit)
+		OperationID: "list-orders", Tags: []string{TagOrders}, Method: http.MethodGet, Path: "/api/v1/orders", Summary: "The newest orders of all hosts",
+		Description: "Orders of all hosts, the newest first, ended or not.",
+		Metadata:    needs("viewer"),
+	}, func(ctx context.Context, in *Page) (*ordersOutput, error) {
+		return listOrders(ctx, s, "", in)
 	})
 }
 
@@ -160,14 +161,17 @@ func place(ctx context.Context, s Service, r fleet.OrderRequest) (*placedOutput,
 	return out, orderError(err, r.Order)
 }
 
-func listOrders(ctx context.Context, s Service, host string, limit int) (*ordersOutput, error) {
-	list, err := s.Orders(ctx, host, limit)
+func listOrders(ctx context.Context, s Service, host string, p *Page) (*ordersOutput, error) {
+	list, err := s.Orders(ctx, host, p.After(), p.Limit+1)
 	if errors.Is(err, ErrUnknown) {
 		return nil, noHost(host)
 	}
+	if err != nil {
+		return nil, err
+	}
 	out := &ordersOutput{}
-	out.Body.Orders = list
-	return out, err
+	out.Body.Orders, out.Body.Next, out.Link = cutPage(p, list, func(o Order) string { return o.ID })
+	return out, nil
 }
 
 // orderError turns what a caller can mend into an answer that names the field. A

@@ -40,14 +40,17 @@ func (*service) Order(_ context.Context, id string) (api.Order, error) {
 	return o, nil
 }
 
-func (*service) Orders(_ context.Context, host string, limit int) ([]api.Order, error) {
+func (*service) Orders(_ context.Context, host, _ string, limit int) ([]api.Order, error) {
 	if host == "nobody" {
 		return nil, api.ErrUnknown
 	}
-	return make([]api.Order, limit), nil
+	return make([]api.Order, limit-1), nil
 }
 
 func (*service) Host(_ context.Context, name string) (api.HostDetail, error) {
+	if name == "broken" {
+		return api.HostDetail{}, errors.New("open /srv/data: no such file")
+	}
 	if name != "web1" {
 		return api.HostDetail{}, api.ErrUnknown
 	}

@@ -81,10 +81,10 @@ type explainInput struct {
 type explanationOutput struct{ Body Explanation }
 
 func policies(a huma.API, s Service) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "list-repos", Method: http.MethodGet, Path: "/api/v1/repos", Summary: "All watched repositories",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "list-repos", Tags: []string{TagPolicy}, Method: http.MethodGet, Path: "/api/v1/repos", Summary: "All watched repositories",
+		Description: "With the head of the default branch as it was last read.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, _ *struct{}) (*reposOutput, error) {
 		o, err := s.Overview(ctx)
 		if err != nil {
@@ -100,16 +100,18 @@ func policies(a huma.API, s Service) {
 		return out, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-policy", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "The policy that holds for a repository",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-policy", Tags: []string{TagPolicy}, Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "The policy that holds for a repository",
+		Description: "The policy file of the repository rules; without one the settings made here do, else the built-in policy.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *repoInput) (*policyOutput, error) {
 		repo := in.Owner + "/" + in.Name
 		p, err := s.Policy(ctx, repo)
 		return &policyOutput{p}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "set-policy", Method: http.MethodPut, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "Change the settings of a repository without a policy file",
-		Metadata: needs("admin"), Security: secured,
+		OperationID: "set-policy", Tags: []string{TagPolicy}, Method: http.MethodPut, Path: "/api/v1/repos/{owner}/{name}/policy", Summary: "Change the settings of a repository without a policy file",
+		Description: "Written as a policy file. Refused where the repository has a file of its own.",
+		Metadata:    needs("admin"),
 	}, func(ctx context.Context, in *setPolicyInput) (*policyOutput, error) {
 		repo := in.Owner + "/" + in.Name
 		p, err := s.SetPolicy(ctx, actorOf(ctx), repo, in.Body.Settings)
@@ -119,9 +121,10 @@ func policies(a huma.API, s Service) {
 		return &policyOutput{p}, shownError(err, repo)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "explain-update", Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/updates/{number}/explain",
-		Summary:  "Every condition of an update, read now; with suppositions, what would follow from them",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "explain-update", Tags: []string{TagUpdates}, Method: http.MethodGet, Path: "/api/v1/repos/{owner}/{name}/updates/{number}/explain",
+		Summary:     "Every condition of an update, read now; with suppositions, what would follow from them",
+		Description: "Reads GitHub now and judges as the server would. Suppositions change the facts for this answer only; nothing is stored or done.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *explainInput) (*explanationOutput, error) {
 		w := fleet.WhatIf{At: in.At, Merge: in.Merge, Labels: in.Label}
 		if in.Hold != "" {

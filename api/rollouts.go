@@ -14,7 +14,9 @@ import (
 // An id is that of a rollout, a beginning of it that no other has, or "latest". What
 // can't be done as things are is a [Refused].
 type RolloutService interface {
-	Rollouts(ctx context.Context, q RolloutQuery) ([]Rollout, error)
+	// Rollouts lists rollouts in a state, or in any with an empty one, newest first: at
+	// most so many, of those before the rollout of an id.
+	Rollouts(ctx context.Context, state, before string, limit int) ([]Rollout, error)
 	Rollout(ctx context.Context, id string) (Rollout, error)
 	// StartRollout brings a commit to hosts. A wish that is repeated under the same key
 	// is one wish.
@@ -35,11 +37,9 @@ type Refused string
 
 func (r Refused) Error() string { return string(r) }
 
-// RolloutQuery picks rollouts, newest first.
-type RolloutQuery struct {
-	State  string `query:"state" doc:"Only those in this state" enum:"planned,running,succeeded,paused,halted,rolling_back,rolled_back,failed,aborted,superseded"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	Before string `query:"before" doc:"Id of the last one of the page before" maxLength:"26"`
+type rolloutsInput struct {
+	Page
+	State string `query:"state" doc:"Only those in this state" enum:"planned,running,succeeded,paused,halted,rolling_back,rolled_back,failed,aborted,superseded"`
 }
 
 // Rollout is one rollout as the API shows it.
@@ -172,7 +172,7 @@ type reasonBody struct {
 
 type steerInput struct {
 	ID   string      `path:"id" doc:"Id of the rollout, a beginning of it that no other has, or latest" maxLength:"26"`
-	Key  string      `header:"Idempotency-Key" doc:"Names the wish of a retry: repeated, it is the same wish" maxLength:"100"`
+	Key  string      `header:"Idempotency-Key" doc:"Any text that names this request. Repeated with the same key within a day, it is carried out once and answered alike" maxLength:"200"`
 	Body *reasonBody `required:"false"`
 }
 
@@ -186,52 +186,62 @@ func (in *steerInput) reason() string {
 type rolloutOutput struct{ Body Rollout }
 
 func rollouts(a huma.API, s RolloutService) {
-	secured := []map[string][]string{{"token": {}}}
 	huma.Register(a, huma.Operation{
-		OperationID: "list-rollouts", Method: http.MethodGet, Path: "/api/v1/rollouts", Summary: "Rollouts, newest first",
-		Metadata: needs("viewer"), Security: secured,
-	}, func(ctx context.Context, in *RolloutQuery) (*rolloutsOutput, error) {
-		list, err := s.Rollouts(ctx, *in)
+		OperationID: "list-rollouts", Tags: []string{TagRollouts}, Method: http.MethodGet, Path: "/api/v1/rollouts", Summary: "Rollouts, newest first",
+		Description: "Without their hosts; get one rollout for those.",
+		Metadata:    needs("viewer"),
+	}, func(ctx context.Context, in *rolloutsInput) (*rolloutsOutput, error) {
+		list, err := s.Rollouts(ctx, in.State, in.After(), in.Limit+1)
+		if err != nil {
+			return nil, err
+		}
 		out := &rolloutsOutput{}
-		out.Body.Rollouts = list
-		return out, err
+		out.Body.Rollouts, out.Body.Next, out.Link = cutPage(&in.Page, list, func(r Rollout) string { return r.ID })
+		return out, nil
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "get-rollout", Method: http.MethodGet, Path: "/api/v1/rollouts/{id}", Summary: "One rollout with its hosts",
-		Metadata: needs("viewer"), Security: secured,
+		OperationID: "get-rollout", Tags: []string{TagRollouts}, Method: http.MethodGet, Path: "/api/v1/rollouts/{id}", Summary: "One rollout with its hosts",
+		Description: "Its waves, and each host with its state, how long it has been in it, and why it failed.",
+		Metadata:    needs("viewer"),
 	}, func(ctx context.Context, in *rolloutInput) (*rolloutOutput, error) {
 		r, err := s.Rollout(ctx, in.ID)
 		return &rolloutOutput{r}, rolloutError(err, "rollout "+in.ID)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "start-rollout", Method: http.MethodPost, Path: "/api/v1/rollouts", Summary: "Bring a commit to hosts",
-		DefaultStatus: http.StatusCreated, Metadata: needs("operator"), Security: secured,
+		OperationID: "start-rollout", Tags: []string{TagRollouts}, Method: http.MethodPost, Path: "/api/v1/rollouts", Summary: "Bring a commit to hosts",
+		Description:   "The commit goes to the hosts in the waves of the policy. A commit in quarantine needs force.",
+		DefaultStatus: http.StatusCreated, Metadata: needs("operator"),
 	}, func(ctx context.Context, in *startInput) (*rolloutOutput, error) {
 		r, err := s.StartRollout(ctx, actorOf(ctx), in.Body, in.Key)
 		return &rolloutOutput{r}, rolloutError(err, "watched repository of this name")
 	})
-	for _, verb := range []struct{ name, does string }{
-		{"pause", "Order no further host"}, {"resume", "Go on with a paused rollout"},
-		{"abort", "End it; hosts that work finish what they do"}, {"rollback", "Bring the hosts that switched back to what they ran before"},
+	for _, verb := range []struct{ name, does, means string }{
+		{"pause", "Order no further host", "Hosts that work on their order finish it. A paused rollout stays paused until somebody resumes it."},
+		{"resume", "Go on with a paused rollout", "It goes on where it stood. One that runs already changes nothing."},
+		{"abort", "End it; hosts that work finish what they do", "Hosts that switched keep what they run. It can not be taken up again; retry starts another."},
+		{"rollback", "Bring the hosts that switched back to what they ran before", "Each goes back to its own system before, by a rollout of its own kind, restore."},
 	} {
 		huma.Register(a, huma.Operation{
-			OperationID: verb.name + "-rollout", Method: http.MethodPost, Path: "/api/v1/rollouts/{id}/" + verb.name, Summary: verb.does,
-			Metadata: needs("operator"), Security: secured,
+			OperationID: verb.name + "-rollout", Tags: []string{TagRollouts}, Method: http.MethodPost, Path: "/api/v1/rollouts/{id}/" + verb.name, Summary: verb.does,
+			Description: verb.means,
+			Metadata:    needs("operator"),
 		}, func(ctx context.Context, in *steerInput) (*rolloutOutput, error) {
 			r, err := s.SteerRollout(ctx, actorOf(ctx), in.ID, verb.name, in.reason())
 			return &rolloutOutput{r}, rolloutError(err, "rollout "+in.ID)
 		})
 	}
 	huma.Register(a, huma.Operation{
-		OperationID: "retry-rollout", Method: http.MethodPost, Path: "/api/v1/rollouts/{id}/retry",
-		Summary: "Start a rollout of the hosts that did not get there", DefaultStatus: http.StatusCreated, Metadata: needs("operator"), Security: secured,
+		OperationID: "retry-rollout", Tags: []string{TagRollouts}, Method: http.MethodPost, Path: "/api/v1/rollouts/{id}/retry",
+		Description: "The hosts that failed, went back, or were skipped, with the same commit.",
+		Summary:     "Start a rollout of the hosts that did not get there", DefaultStatus: http.StatusCreated, Metadata: needs("operator"),
 	}, func(ctx context.Context, in *steerInput) (*rolloutOutput, error) {
 		r, err := s.RetryRollout(ctx, actorOf(ctx), in.ID, in.reason(), in.Key)
 		return &rolloutOutput{r}, rolloutError(err, "rollout "+in.ID)
 	})
 	huma.Register(a, huma.Operation{
-		OperationID: "exclude-host", Method: http.MethodDelete, Path: "/api/v1/rollouts/{id}/hosts/{host}", Summary: "Take a host out of a rollout",
-		DefaultStatus: http.StatusOK, Metadata: needs("operator"), Security: secured,
+		OperationID: "exclude-host", Tags: []string{TagRollouts}, Method: http.MethodDelete, Path: "/api/v1/rollouts/{id}/hosts/{host}", Summary: "Take a host out of a rollout",
+		Description:   "The host is passed over. One that already works on its order finishes it.",
+		DefaultStatus: http.StatusOK, Metadata: needs("operator"),
 	}, func(ctx context.Context, in *excludeInput) (*rolloutOutput, error) {
 		r, err := s.ExcludeHost(ctx, actorOf(ctx), in.ID, in.Host, in.Reason)
 		return &rolloutOutput{r}, rolloutError(err, "rollout "+in.ID+" with a host "+in.Host)
@@ -240,18 +250,20 @@ func rollouts(a huma.API, s RolloutService) {
 }
 
 type rolloutsOutput struct {
+	Link string `header:"Link" doc:"Address of the next page, where there is one"`
 	Body struct {
 		Rollouts []Rollout `json:"rollouts"`
+		Next     string    `json:"next,omitempty" doc:"Cursor of the next page; left out on the last"`
 	}
 }
 
 type startInput struct {
-	Key  string `header:"Idempotency-Key" doc:"Names the wish: repeated, it is the same wish" maxLength:"100"`
+	Key  string `header:"Idempotency-Key" doc:"Any text that names this request. Repeated with the same key within a day, it is carried out once and answered alike" maxLength:"200"`
 	Body NewRollout
 }
 
 type excludeInput struct {
 	ID     string `path:"id" doc:"Id of the rollout, a beginning of it that no other has, or latest" maxLength:"26"`
 	Host   string `path:"host" maxLength:"63"`
-	Reason string `query:"reason" maxLength:"1000"`
+	Reason string `query:"reason" maxLength:"1000" doc:"For the record"`
 }

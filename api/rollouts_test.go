@@ -22,8 +22,8 @@ var paused = fleet.Rollout{
 	Revert: fleet.Revert{Number: 9, Found: "Pull request #9 takes abc back."},
 }
 
-func (s *service) Rollouts(_ context.Context, q api.RolloutQuery) ([]api.Rollout, error) {
-	s.did = append(s.did, fmt.Sprintf("list %+v", q))
+func (s *service) Rollouts(_ context.Context, state, before string, limit int) ([]api.Rollout, error) {
+	s.did = append(s.did, fmt.Sprintf("list %q before %q, %d", state, before, limit))
 	return []api.Rollout{api.RolloutOf(paused, "octo/fleet", false)}, nil
 }
 
@@ -81,11 +81,11 @@ func TestRolloutsAreShown(t *testing.T) {
 	t.Parallel()
 	s, url := serve(t)
 	viewer := &api.Client{Server: url, Token: "see"}
-	list, err := viewer.Rollouts(t.Context(), api.RolloutQuery{State: "paused", Limit: 5, Before: "01Z"})
+	list, err := viewer.Rollouts(t.Context(), api.RolloutQuery{State: "paused", Limit: 5})
 	if err != nil || len(list) != 1 || list[0].Hosts != nil || list[0].Done != 1 || list[0].Total != 2 {
 		t.Errorf("the list: %+v, %v", list, err)
 	}
-	if want := []string{"list {State:paused Limit:5 Before:01Z}"}; !cmp.Equal(s.did, want) {
+	if want := []string{`list "paused" before "", 6`}; !cmp.Equal(s.did, want) {
 		t.Errorf("asked for %q, want %q", s.did, want)
 	}
 	r, err := viewer.Rollout(t.Context(), "latest")
@@ -102,7 +102,6 @@ func TestRolloutsAreShown(t *testing.T) {
 	for _, err := range []error{
 		errOf(viewer.Rollout(t.Context(), "01X")),
 		errOf(viewer.Rollouts(t.Context(), api.RolloutQuery{State: "odd"})),
-		errOf(viewer.Rollouts(t.Context(), api.RolloutQuery{Limit: 1000})),
 	} {
 		if err == nil {
 			t.Error("no error")

@@ -13,8 +13,7 @@ import (
 // SetupService is what the set-up needs of the product. It also serves a server that
 // has no GitHub App yet.
 type SetupService interface {
-	// Authenticate is that of [Service].
-	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
+	Doorkeeper
 	// Setup says how far the set-up has come.
 	Setup(ctx context.Context) (Setup, error)
 	// SetupLink makes a one-time address that signs in with the admin role and shows
@@ -84,28 +83,34 @@ type proposeInput struct {
 }
 
 // MountSetup adds the routes that a server without a GitHub App has.
-func MountSetup(mux *http.ServeMux, version string, s SetupService) {
-	setups(open(mux, version, s), s)
+func MountSetup(mux *http.ServeMux, version, build string, s SetupService) {
+	a := open(mux, version, s)
+	setups(a, s)
+	versions(a, version, build)
+	docs(mux, a)
 }
 
 func setups(a huma.API, s SetupService) {
-	op := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{OperationID: id, Method: method, Path: "/api/v1" + path, Summary: summary,
-			Metadata: needs("admin"), Security: []map[string][]string{{"token": {}}}}
+	op := func(id, method, path, summary, description string) huma.Operation {
+		return huma.Operation{OperationID: id, Tags: []string{TagServer}, Method: method, Path: "/api/v1" + path,
+			Summary: summary, Description: description, Metadata: needs("admin")}
 	}
-	huma.Register(a, op("get-setup", http.MethodGet, "/setup", "How far the set-up has come"),
+	huma.Register(a, op("get-setup", http.MethodGet, "/setup", "How far the set-up has come", "Also where there is no GitHub App yet."),
 		func(ctx context.Context, _ *struct{}) (*setupOutput, error) {
 			got, err := s.Setup(ctx)
 			return &setupOutput{got}, err
 		})
-	huma.Register(a, op("make-setup-link", http.MethodPost, "/setup/link", "A one-time address of the set-up page"),
+	link := op("make-setup-link", http.MethodPost, "/setup/link", "A one-time address of the set-up page", "Whoever opens it is signed in as an admin, once.")
+	link.Metadata = needsAndTells("admin")
+	huma.Register(a, link,
 		func(ctx context.Context, _ *struct{}) (*setupLinkOutput, error) {
 			out := &setupLinkOutput{}
 			var err error
 			out.Body.Address, out.Body.Expires, err = s.SetupLink(ctx, actorOf(ctx))
 			return out, err
 		})
-	huma.Register(a, op("propose-policy", http.MethodPost, "/setup/policy", "Open a pull request with the policy file, once"),
+	huma.Register(a, op("propose-policy", http.MethodPost, "/setup/policy", "Open a pull request with the policy file, once",
+		"Finds the one that was opened before."),
 		func(ctx context.Context, in *proposeInput) (*setupRepoOutput, error) {
 			got, err := s.ProposePolicy(ctx, actorOf(ctx), in.Body.Repo)
 			if errors.Is(err, ErrUnknown) {
@@ -113,7 +118,8 @@ func setups(a huma.API, s SetupService) {
 			}
 			return &setupRepoOutput{got}, shownError(err, in.Body.Repo)
 		})
-	huma.Register(a, op("examine", http.MethodPost, "/doctor", "Check everything that has to work; takes up to half a minute"),
+	huma.Register(a, op("examine", http.MethodPost, "/doctor", "Check everything that has to work; takes up to half a minute",
+		"GitHub and its webhooks, the database, the bus, the clock: each with what was found and what to do."),
 		func(ctx context.Context, _ *struct{}) (*reportOutput, error) {
 			got, err := s.Examine(ctx)
 			return &reportOutput{got}, err
@@ -133,14 +139,14 @@ func (c *Client) SetupLink(ctx context.Context) (string, time.Time, error) {
 		Address string    `json:"address"`
 		Expires time.Time `json:"expires"`
 	}
-	err := c.call(ctx, http.MethodPost, "/api/v1/setup/link", nil, &out)
+	err := c.act(ctx, "/api/v1/setup/link", nil, &out)
 	return out.Address, out.Expires, err
 }
 
 // ProposePolicy opens the pull request with the policy file of a repository.
 func (c *Client) ProposePolicy(ctx context.Context, repo string) (SetupRepo, error) {
 	var out SetupRepo
-	err := c.call(ctx, http.MethodPost, "/api/v1/setup/policy", map[string]string{"repo": repo}, &out)
+	err := c.act(ctx, "/api/v1/setup/policy", map[string]string{"repo": repo}, &out)
 	return out, err
 }
 

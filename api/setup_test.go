@@ -42,8 +42,8 @@ func (*service) Examine(context.Context) (api.Report, error) {
 func TestTheSetUpIsForAdmins(t *testing.T) {
 	t.Parallel()
 	bare, whole := http.NewServeMux(), http.NewServeMux()
-	api.MountSetup(bare, "test", &service{})
-	api.Mount(whole, "test", &service{})
+	api.MountSetup(bare, "test", "build", &service{})
+	api.Mount(whole, "test", "build", &service{})
 	for name, mux := range map[string]*http.ServeMux{"without an App": bare, "with one": whole} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -231,9 +231,5 @@ func (a *App) enrolReply(ctx context.Context, host fleet.Host, key string) (agen
 	return reply, nil
 }
 
-// problem answers with RFC 9457's problem+json.
-func problem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"title": http.StatusText(status), "status": status, "detail": detail})
-}
+// problem answers as the API does.
+func problem(w http.ResponseWriter, status int, detail string) { api.WriteProblem(w, status, detail) }

@@ -281,7 +281,7 @@ func (s *simFleet) token(name string) string {
 
 // ordered is every order that a host was ever given.
 func (s *simFleet) ordered(host string) []fleet.Order {
-	orders, err := s.app.db.OrdersOf(s.ctx, host, 1000)
+	orders, err := s.app.db.OrdersOf(s.ctx, host, "", 1000)
 	must(s.t, err)
 	return orders
 }

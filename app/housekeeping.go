@@ -83,6 +83,7 @@ func (a *App) prune(ctx context.Context, now time.Time) error {
 		forget func(ctx context.Context, before time.Time, n int) (int, error)
 	}{
 		{keepDeliveries, a.db.PruneDeliveries},
+		{keepOnce, a.db.PruneOnce},
 		{keepEvaluations, a.db.PruneEvaluations},
 		{keepAnswers, a.db.PruneAnswers}, // before the orders, which stay as long as there are any
 		{keepOrders, a.db.PruneOrders},

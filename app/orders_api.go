@@ -41,13 +41,13 @@ func (s service) Order(ctx context.Context, id string) (api.Order, error) {
 }
 
 // Orders lists the newest orders of a host, or of all.
-func (s service) Orders(ctx context.Context, host string, limit int) ([]api.Order, error) {
+func (s service) Orders(ctx context.Context, host, before string, limit int) ([]api.Order, error) {
 	if host != "" {
 		if _, err := s.a.db.HostGenerations(ctx, host); err != nil {
 			return nil, unknown(err)
 		}
 	}
-	list, err := s.a.db.OrdersOf(ctx, host, limit)
+	list, err := s.a.db.OrdersOf(ctx, host, before, limit)
 	return ordersOf(list), err
 }
 

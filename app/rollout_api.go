@@ -12,8 +12,8 @@ import (
 )
 
 // Rollouts lists rollouts, newest first.
-func (s service) Rollouts(ctx context.Context, q api.RolloutQuery) ([]api.Rollout, error) {
-	list, err := s.a.db.Rollouts(ctx, db.RolloutPage{State: fleet.RolloutState(q.State), Before: q.Before, Limit: q.Limit})
+func (s service) Rollouts(ctx context.Context, state, before string, limit int) ([]api.Rollout, error) {
+	list, err := s.a.db.Rollouts(ctx, db.RolloutPage{State: fleet.RolloutState(state), Before: before, Limit: limit})
 	if err != nil {
 		return nil, err
 	}

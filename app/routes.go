@@ -39,7 +39,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	if a.door.tunnel != "" {
 		mux.Handle("GET "+tunnelPath, a.passThrough())
 	}
-	api.Mount(mux, Version, service{a})
+	api.Mount(mux, Version, Build, service{a})
 	mux.Handle("/", pages)
 	return mux, nil
 }

@@ -167,7 +167,7 @@ func (a *App) setupRoutes() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", healthz)
 	mux.HandleFunc("GET /readyz", a.ready)
-	api.MountSetup(mux, Version, service{a})
+	api.MountSetup(mux, Version, Build, service{a})
 	for _, path := range []string{"/setup", "/setup/", "/login", "/logout", "/static/"} {
 		mux.Handle(path, pages)
 	}

@@ -42,12 +42,14 @@ func (d *DB) OrderDetail(ctx context.Context, id string) (OrderDetail, error) {
 	return OrderDetail{Order: r.Order, Change: r.Change, Steps: steps}, nil
 }
 
-// OrdersOf lists the newest orders of a host, or of all hosts with an empty name,
-// newest first.
-func (d *DB) OrdersOf(ctx context.Context, host string, limit int) ([]fleet.Order, error) {
-	where, a := `order by o.id desc`, args{"n": limit} // an id begins with its time
+// OrdersOf lists orders of a host, or of all hosts with an empty name, newest first: at
+// most so many, of those before the order of an id, if there is one.
+func (d *DB) OrdersOf(ctx context.Context, host, before string, limit int) ([]fleet.Order, error) {
+	where, a := `where (@before = '' or o.id < @before) order by o.id desc`, args{"n": limit, "before": before} // an id begins with its time
 	if host != "" {
-		where, a["host"] = `where o.host = @host order by o.issued_at desc, o.gen desc, o.id`, host
+		where = `where o.host = @host and (@before = '' or (o.issued_at, o.gen) < (select b.issued_at, b.gen from orders b where b.id = @before))
+			order by o.issued_at desc, o.gen desc`
+		a["host"] = host
 	}
 	orders, err := all[fleet.Order](ctx, d.pool, `select `+orderColumns+` from orders o `+where+` limit @n`, a)
 	if err != nil {

@@ -51,9 +51,11 @@ func TestOrdersAreListed(t *testing.T) {
 		}
 		return got
 	}
-	equal(t, "all", ids(w.d.OrdersOf(t.Context(), "", 10)), []string{"C", "B", "A"})
-	equal(t, "the newest two", ids(w.d.OrdersOf(t.Context(), "", 2)), []string{"C", "B"})
-	equal(t, "of one host", ids(w.d.OrdersOf(t.Context(), "web1", 10)), []string{"C", "A"})
+	equal(t, "all", ids(w.d.OrdersOf(t.Context(), "", "", 10)), []string{"C", "B", "A"})
+	equal(t, "the newest two", ids(w.d.OrdersOf(t.Context(), "", "", 2)), []string{"C", "B"})
+	equal(t, "of one host", ids(w.d.OrdersOf(t.Context(), "web1", "", 10)), []string{"C", "A"})
+	equal(t, "before one", ids(w.d.OrdersOf(t.Context(), "", "C", 1)), []string{"B"})
+	equal(t, "of one host before one", ids(w.d.OrdersOf(t.Context(), "web1", "C", 10)), []string{"A"})
 	equal(t, "open", ids(w.d.OpenOrders(t.Context(), []string{"web1", "web2"})), []string{"C", "B"}) // C replaced A
 }
 

@@ -88,7 +88,7 @@ func (c *auditCmd) read(e *env, q api.AuditQuery, most int, known map[int64]bool
 		}
 		fresh := slices.DeleteFunc(slices.Clone(page.Lines), func(l api.AuditLine) bool { return known[l.ID] })
 		lines = append(lines, fresh...)
-		if q.Before = page.Next; page.Next == 0 || len(known) > 0 && len(fresh) == 0 {
+		if q.Cursor = page.Next; page.Next == "" || len(known) > 0 && len(fresh) == 0 {
 			break
 		}
 	}

@@ -19,17 +19,17 @@ func historyServer(t *testing.T, n, atOnce int, asked *[]string) []string {
 		*asked = append(*asked, r.URL.RawQuery)
 		q := r.URL.Query()
 		limit, _ := strconv.Atoi(q.Get("limit"))
-		next, _ := strconv.Atoi(q.Get("before"))
+		next, _ := strconv.Atoi(q.Get("cursor"))
 		if next == 0 {
 			next = n + 1
 		}
 		page := api.Audit{Lines: []api.AuditLine{}}
 		for id := next - 1; id > 0 && len(page.Lines) < min(limit, atOnce); id-- {
 			page.Lines = append(page.Lines, api.AuditLine{ID: int64(id), Way: "page", Says: fmt.Sprintf("alice merged #%d", id), Reason: "\x1b[31m why"})
-			page.Next = int64(id)
+			page.Next = strconv.Itoa(id)
 		}
-		if page.Next == 1 {
-			page.Next = 0
+		if page.Next == "1" {
+			page.Next = ""
 		}
 		text, _ := json.Marshal(page)
 		return 200, string(text)
@@ -49,7 +49,7 @@ func TestTheHistoryIsPrintedOverAllItsPages(t *testing.T) {
 	if code != 0 || out != want {
 		t.Errorf("exit %d (%s), printed:\n%s\nwant:\n%s", code, errOut, out, want)
 	}
-	if got := strings.Join(asked, " "); got != "host=web1&limit=3&who=a%26b before=4&host=web1&limit=1&who=a%26b" {
+	if got := strings.Join(asked, " "); got != "host=web1&limit=3&who=a%26b cursor=4&host=web1&limit=1&who=a%26b" {
 		t.Errorf("it asked for %s", got)
 	}
 	out, _, code = nixfleet(append([]string{"audit", "--json"}, flags...)...)

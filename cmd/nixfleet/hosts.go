@@ -27,7 +27,7 @@ type hostsListCmd struct{ serverFlags }
 
 // Run prints a table that fits a terminal.
 func (c *hostsListCmd) Run(e *env) error {
-	hosts, err := c.client().Hosts(e.ctx)
+	hosts, err := c.client().Hosts(e.ctx, api.HostFilter{})
 	if err != nil {
 		return err
 	}

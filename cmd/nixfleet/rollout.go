@@ -12,14 +12,13 @@ import (
 
 type rolloutsCmd struct {
 	serverFlags
-	State  string `help:"Only those in this state: planned, running, paused, halted, rolling_back, succeeded, rolled_back, failed, aborted or superseded."`
-	Limit  int    `help:"How many." default:"20"`
-	Before string `help:"Only those before the one of this id." placeholder:"ID"`
+	State string `help:"Only those in this state: planned, running, paused, halted, rolling_back, succeeded, rolled_back, failed, aborted or superseded."`
+	Limit int    `help:"How many; 0 means all." default:"20"`
 }
 
 // Run prints a table that fits a terminal.
 func (c *rolloutsCmd) Run(e *env) error {
-	list, err := c.client().Rollouts(e.ctx, api.RolloutQuery{State: c.State, Limit: c.Limit, Before: c.Before})
+	list, err := c.client().Rollouts(e.ctx, api.RolloutQuery{State: c.State, Limit: c.Limit})
 	if err != nil {
 		return err
 	}
