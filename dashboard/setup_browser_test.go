@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
-
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
@@ -29,9 +27,9 @@ func TestBrowserGoesToGitHubAndComesBack(t *testing.T) {
 	sw := &setupWorld{state: setups()["new"]}
 	b.change(func() { b.sessions["op"] = RoleAdmin })
 	b.run(Config{PublicURL: b.server.URL, WebURL: hub.URL, Now: time.Now, Setup: sw})
-	b.do(chromedp.Navigate(b.server.URL + "/setup"))
-	b.click("button.primary")
-	b.until(`!!document.querySelector("#toast")?.innerText.includes("The GitHub App exists")`)
+	b.Go(b.server.URL + "/setup")
+	b.Click("button.primary")
+	b.Until(`!!document.querySelector("#toast")?.innerText.includes("The GitHub App exists")`)
 	if got, want := <-posted, b.server.URL+` {"name":"NixFleet <fleet>"} state of alice`; got != want {
 		t.Errorf("GitHub got %q, want %q", got, want)
 	}
@@ -40,5 +38,5 @@ func TestBrowserGoesToGitHubAndComesBack(t *testing.T) {
 	if len(sw.returned) != 1 || sw.returned[0] != "c s" {
 		t.Errorf("came back with %q", sw.returned)
 	}
-	b.blameless()
+	b.Blameless()
 }
