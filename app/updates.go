@@ -94,7 +94,7 @@ func (a *App) evaluate(ctx context.Context, c db.UpdateClaim) error {
 
 // decide asks the domain and adds what must be stored beside the verdict.
 func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.VerdictChange {
-	concerns, _ := fleet.Concerns(snap)
+	concerns, why := fleet.Concerns(snap)
 	concerns = concerns || !snap.Files.Known()
 	v := fleet.Decide(snap, now)
 	if ended(v.State) && v.HeadSHA == u.HeadSHA {
@@ -104,6 +104,9 @@ func (a *App) decide(u fleet.Update, snap fleet.Snapshot, now time.Time) db.Verd
 	change := db.VerdictChange{Verdict: v, Pull: snap.Pull.Value, ChecksPassed: snap.Recorded.ChecksPassed}
 	// One that was shown stays in sight: whoever adds a second file to it shall read why.
 	change.Ignored = !concerns && u.State == fleet.UpdateObserved
+	if change.Ignored {
+		change.Verdict.Headline = why
+	}
 	if !v.ChecksPassed() {
 		change.ChecksPassed = time.Time{}
 	} else if change.ChecksPassed.IsZero() {

@@ -85,19 +85,18 @@ func TestBrowserShowsChangesWithoutAReload(t *testing.T) {
 
 func TestBrowserMergesOnceAndHolds(t *testing.T) {
 	b := browse(t, liveStory(t, "holding"))
-	b.Click("#u-42 [data-opens]")
-	b.Until(`document.querySelector("#merge-42").open`)
-	if !b.Ask(`document.querySelector("#merge-42 [type=submit]").innerText === "Merge & deploy to 9 hosts"`) {
+	b.Click(`#u-42 a[href$="/ask/merge"]`)
+	b.Until(`document.querySelector("#ask").open`)
+	if !b.Ask(`document.querySelector("#ask [type=submit]").innerText === "Merge & deploy to 9 hosts"`) {
 		t.Error("the button does not say what it does")
 	}
-	b.Run(`{ const s = document.querySelector("#merge-42 [type=submit]"); s.click(); s.click(); s.form.requestSubmit() }`)
-	b.Until(`!document.querySelector("#merge-42").open && document.querySelector("#toast").innerText.includes("Recorded")`)
-	b.Until(`document.querySelector("#toast").innerText === ""`) // what follows shows on the page itself
-	b.Click(`[commandfor="hold-42"]`)
-	b.Until(`document.querySelector("#hold-42").open`)
-	b.Run(`document.querySelector("#for-42").value = "2d"`)
-	b.Click("#hold-42 [type=submit]")
-	b.Until(`!document.querySelector("#hold-42").open && document.querySelector("#toast").innerText.includes("does not merge by itself")`)
+	b.Run(`{ const s = document.querySelector("#ask [type=submit]"); s.click(); s.click(); s.form.requestSubmit() }`)
+	b.Until(`!document.querySelector("#ask").open && document.querySelector("#toast").innerText.includes("Recorded")`)
+	b.Click(`#u-42 a[href$="/ask/hold"]`)
+	b.Until(`document.querySelector("#ask").open && !!document.querySelector("#hold-for")`)
+	b.Run(`document.querySelector("#hold-for").value = "2d"`)
+	b.Click("#ask [type=submit]")
+	b.Until(`!document.querySelector("#ask").open && document.querySelector("#toast").innerText.includes("does not merge by itself")`)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	seen := "alice 42 " + b.overview.Updates[0].HeadSHA
@@ -107,21 +106,34 @@ func TestBrowserMergesOnceAndHolds(t *testing.T) {
 	b.Blameless()
 }
 
-func TestBrowserKeepsADialogAsItWasReadAndLocksIt(t *testing.T) {
+// TestBrowserLocksAQuestionOfWhatMoved looks at the page of an update: a question of
+// its merge locks when the head moves, one of a hold only when the hold does.
+func TestBrowserLocksAQuestionOfWhatMoved(t *testing.T) {
 	b := browse(t, liveStory(t, "holding"))
-	b.Click("#u-42 [data-opens]")
-	b.Until(`document.querySelector("#merge-42").open`)
-	b.change(func() {
-		b.overview.Updates = slices.Clone(b.overview.Updates)
-		u := &b.overview.Updates[0]
-		u.HeadSHA, u.Verdict.HeadSHA = strings.Repeat("e", 40), strings.Repeat("e", 40)
-	})
-	b.Until(`document.querySelector("#u-42").dataset.head.startsWith("eee")`)
-	b.Until(`document.querySelector("#merge-42 [type=submit]").disabled`)
-	if !b.Ask(`(d => d.open && d.querySelector("[name=head_sha]").value.startsWith("9f8e") && d.innerText.includes("changed since you looked"))(document.querySelector("#merge-42"))`) {
+	b.Go(b.server.URL + "/updates/aurora/nixcfg/42")
+	b.Until(`document.querySelector("#live")?.dataset.state === "live"`)
+	head := func(with string) {
+		b.change(func() {
+			b.overview.Updates = slices.Clone(b.overview.Updates)
+			u := &b.overview.Updates[0]
+			u.HeadSHA, u.Verdict.HeadSHA = strings.Repeat(with, 40), strings.Repeat(with, 40)
+		})
+		b.Until(`document.querySelector("#u-42").dataset.state.startsWith("` + with + with + `")`)
+	}
+	b.Click(`#u-42 a[href$="/ask/merge"]`)
+	b.Until(`document.querySelector("#ask").open`)
+	head("e")
+	b.Until(`document.querySelector("#ask [type=submit]").disabled`)
+	if !b.Ask(`(d => d.open && d.querySelector("[name=head_sha]").value.startsWith("9f8e") && d.innerText.includes("changed since you looked"))(document.querySelector("#ask"))`) {
 		t.Error("the open dialog did not stay what the person was reading")
 	}
-	b.Click("#merge-42 [data-closes]")
+	b.Click("#ask [data-close]")
+	b.Click(`#u-42 a[href$="/ask/hold"]`)
+	b.Until(`document.querySelector("#ask").open && !!document.querySelector("#hold-for")`)
+	head("f")
+	if b.Ask(`document.querySelector("#ask [type=submit]").disabled`) {
+		t.Error("a hold is for the update, whatever its head is; its question is locked")
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.asks) > 0 {
@@ -135,13 +147,13 @@ func TestBrowserSaysThatItIsStaleAndRecovers(t *testing.T) {
 	b.server.CloseClientConnections()
 	b.Until(`document.querySelector("#live").innerText.startsWith("Stale, last update")`)
 	b.Until(`document.querySelector("#broken").innerText.includes("What you see was true")`)
-	b.Until(`document.querySelector("#u-42 [data-opens]").disabled`)
+	b.Until(`document.querySelector("#u-42 [data-ask]").ariaDisabled === "true"`)
 	b.change(func() {
 		b.overview.Updates = slices.Clone(b.overview.Updates)
 		b.overview.Updates[0].Verdict.Headline = "What happened meanwhile."
 	})
 	b.away.Store(false)
-	b.Until(`document.querySelector("#live").dataset.state === "live" && !document.querySelector("#u-42 [data-opens]").disabled && document.querySelector("#broken").hidden`)
+	b.Until(`document.querySelector("#live").dataset.state === "live" && !document.querySelector("#u-42 [data-ask]").ariaDisabled && document.querySelector("#broken").hidden`)
 	b.Until(`document.querySelector("#u-42").innerText.includes("What happened meanwhile.")`)
 	if !b.Ask(`window.__same === true`) {
 		t.Error("it recovered by a reload")
@@ -160,11 +172,11 @@ func TestBrowserReloadsForANewBuildAndLeavesWithItsSession(t *testing.T) {
 	b.Until(`document.body.dataset.build === "second" && document.querySelector("#live").dataset.state === "live"`)
 	// Somebody who reads a question is not torn away from it, but can't answer it either.
 	b.Run(`sessionStorage.clear()`)
-	b.Click("#u-42 [data-opens]")
-	b.Until(`document.querySelector("#merge-42").open`)
+	b.Click("#u-42 [data-ask]")
+	b.Until(`document.querySelector("#ask").open`)
 	upgrade("third")
-	b.Until(`!document.querySelector("#skew").hidden && document.querySelector("#merge-42 [type=submit]").disabled`)
-	b.Click("#merge-42 [data-closes]")
+	b.Until(`!document.querySelector("#skew").hidden && document.querySelector("#ask [type=submit]").disabled`)
+	b.Click("#ask [data-close]")
 	b.Click("#skew a")
 	b.Until(`document.body.dataset.build === "third" && document.querySelector("#live").dataset.state === "live"`)
 	b.change(func() { delete(b.sessions, "op") })

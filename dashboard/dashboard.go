@@ -58,6 +58,7 @@ type Config struct {
 	Explainer Explainer
 	Policies  Policies
 	Activity  Activity
+	Updates   Updates
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -87,6 +88,9 @@ type Dashboard struct {
 func New(cfg Config) (*Dashboard, error) {
 	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Now == nil {
 		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity and Now must be set")
+	}
+	if cfg.Updates == nil {
+		return nil, errors.New("dashboard: Updates must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -140,12 +144,9 @@ func (d *Dashboard) wake() {
 func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	d.live(mux, "/{$}", d.fleetLive())
-	mux.Handle("POST /updates/{id}/merge", d.act(d.merge))
-	mux.Handle("POST /updates/{id}/hold", d.act(d.hold))
-	mux.Handle("POST /updates/{id}/release", d.act(d.release))
-	mux.Handle("GET /updates/{owner}/{name}/{number}/explain", d.signedIn(d.explainPage))
 	d.live(mux, "/activity", d.activityLive())
 	mux.Handle("GET /activity/{file}", d.signedIn(d.exportActivity))
+	d.updateRoutes(mux)
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))

@@ -55,6 +55,7 @@ type world struct {
 	actsErr   error
 
 	changed func()
+	updateShelf
 }
 
 func newWorld(o fleet.Overview) *world {
@@ -64,6 +65,7 @@ func newWorld(o fleet.Overview) *world {
 // tell makes the world that of a story. Its reader is the session op.
 func (w *world) tell(s stories.Story) {
 	w.overview, w.told, w.policy = s.Overview, s.Explanation, s.Policy
+	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
 	w.sessions["op"] = cmp.Or(s.Role, RoleOperator)
 }
 
@@ -199,6 +201,7 @@ func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w.listen
 	cfg.Activity = w
+	cfg.Updates = w
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -171,6 +171,7 @@ func (d *Dashboard) explainPage(w http.ResponseWriter, r *http.Request, who visi
 		return
 	}
 	v := explainView{Page: d.page(w, r, who), e: e, form: form, rows: pairUp(e.Now.Conditions, e.Then.Conditions)}
+	v.Page.At = "updates"
 	v.update = updateView{
 		Update: fleet.Update{Repo: e.Repo, Number: e.Number, Title: e.Title, URL: e.URL, HeadSHA: e.Now.HeadSHA, State: e.Now.State, Verdict: e.Now},
 		webURL: strings.TrimRight(d.cfg.WebURL, "/"),
@@ -182,9 +183,15 @@ func (d *Dashboard) explainPage(w http.ResponseWriter, r *http.Request, who visi
 	d.show(w, r, status, explainPage(v))
 }
 
-// notFound answers somebody who is signed in and asks for what is not there.
+// notFound answers somebody who is signed in and asks for what is not there: a script
+// with a line, people with a page from which they find on.
 func (d *Dashboard) notFound(w http.ResponseWriter, r *http.Request, text string) {
-	d.answer(w, r, notice{Status: http.StatusNotFound, Text: text})
+	who, err := d.visitor(r)
+	if err != nil || scripted(r) {
+		d.answer(w, r, notice{Status: http.StatusNotFound, Text: text})
+		return
+	}
+	d.show(w, r, http.StatusNotFound, missingPage(d.page(w, r, who), text))
 }
 
 // leadsTo says in words what a verdict leads to.

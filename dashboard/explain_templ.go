@@ -46,7 +46,7 @@ func explainPage(v explainView) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = crumbs(crumb{"Fleet", "/"}, crumb{fmt.Sprintf("%s #%d", v.e.Repo.FullName(), v.e.Number), ""}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = crumbs(crumb{"Updates", "/updates"}, crumb{fmt.Sprintf("%s #%d", v.e.Repo.FullName(), v.e.Number), string(updateURL(v.e.Repo, v.e.Number))}, crumb{"Explain", ""}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -1,7 +1,12 @@
 package dashboard
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -10,8 +15,7 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// The wishes that a person may have about an update. They are parts of addresses
-// and of what the page's script compares.
+// The wishes that a person may have about an update. They are parts of addresses.
 const (
 	askMerge   = "merge"   // and deploy
 	askOnly    = "only"    // merge, and deploy nothing
@@ -19,24 +23,34 @@ const (
 	askRelease = "release" // end a hold
 )
 
-// offers are the buttons that v has now, for the script that locks what is no
-// longer offered.
-func (v updateView) offers() string {
+// offers are the wishes that v takes now.
+func (v updateView) offers() []string {
 	var list []string
 	if v.offer.possible {
 		list = append(list, askMerge, askOnly)
 	}
-	if v.State.Open() && v.held == nil {
+	switch {
+	case !v.State.Open() || v.Ignored:
+	case v.held == nil:
 		list = append(list, askHold)
-	}
-	if v.State.Open() && v.held != nil {
+	default:
 		list = append(list, askRelease)
 	}
-	return strings.Join(list, " ")
+	return list
 }
 
-func (v updateView) offered(what string) bool {
-	return strings.Contains(" "+v.offers()+" ", " "+what+" ")
+func (v updateView) offered(what string) bool { return slices.Contains(v.offers(), what) }
+
+// stance is what a question about v is bound to: its head, its hold, and what may be
+// asked of it.
+func (v updateView) stance() string {
+	return strings.Join(append([]string{v.HeadSHA, v.heldAt()}, v.offers()...), " ")
+}
+
+// holdStance is what the question of a hold is bound to. A hold is for the update,
+// whatever its head is.
+func (v updateView) holdStance() string {
+	return fmt.Sprint(v.heldAt(), " ", v.offered(askHold))
 }
 
 // heldAt is which hold the page shows: a press is void for any other.
@@ -47,38 +61,92 @@ func (v updateView) heldAt() string {
 	return v.held.At.UTC().Format(time.RFC3339Nano)
 }
 
-// dialogID is the element id of the dialog for a wish.
-func (v updateView) dialogID(what string) string { return fmt.Sprintf("%s-%d", what, v.ID) }
+// element is the id of the element that stands for v on any page.
+func (v updateView) element() string { return fmt.Sprintf("u-%d", v.ID) }
 
-func (v updateView) mergeWish(deploy bool) string {
-	if deploy {
-		return askMerge
-	}
-	return askOnly
+// askURL is where a wish is asked about.
+func askURL(v updateView, what string) templ.SafeURL {
+	return templ.URL(fmt.Sprintf("/updates/%d/ask/%s", v.ID, what))
 }
 
-func (v updateView) mergeHeading(deploy bool) string {
-	if deploy {
-		return "Merge & deploy"
+// asking is the question before a wish is recorded. Both kinds of merge are posted to
+// one address.
+func (v updateView) asking(what string) asking {
+	a := asking{
+		post: fmt.Sprintf("/updates/%d/%s", v.ID, what), about: v.element(), state: v.stance(),
+		fields: url.Values{"head_sha": {v.HeadSHA}, "held_at": {v.heldAt()}},
 	}
-	return "Merge only"
+	number := fmt.Sprintf(" #%d", v.Number)
+	switch what {
+	case askMerge, askOnly:
+		deploy := what == askMerge
+		a.post = fmt.Sprintf("/updates/%d/merge", v.ID)
+		a.fields.Set("deploy", yes(deploy))
+		a.title, a.confirm, a.rows = "Merge only"+number, v.offer.confirm(deploy), mergeRows(v, deploy)
+		if deploy {
+			a.title = "Merge & deploy" + number
+		}
+		if !v.offer.possible {
+			a.stops = v.offer.why
+		}
+	case askHold:
+		a.title, a.confirm, a.rows = "Hold"+number, "Hold", holdRows(v)
+		a.about, a.state = v.element()+"-acts", v.holdStance()
+		if !v.offered(what) {
+			a.stops = "It is held already. Release that hold first, to give it another end."
+		}
+	case askRelease:
+		a.title, a.confirm, a.rows = "Release the hold of"+number, "Release hold", nowRows(v)
+		if v.held != nil {
+			a.rows = releaseRows(v)
+		} else {
+			a.stops = "Nobody holds it."
+		}
+	}
+	if !v.State.Open() {
+		a.stops = "It is " + strings.ToLower(v.look.word) + " already."
+	}
+	return a
 }
 
-// actURL is where a wish is posted to. Both kinds of merge are one address.
-func actURL(v updateView, what string) templ.SafeURL {
-	if what == askOnly {
-		what = askMerge
-	}
-	return templ.URL(fmt.Sprintf("/updates/%d/%s", v.ID, what))
+// askUpdate asks before one of the wishes.
+func (d *Dashboard) askUpdate(what string) http.Handler {
+	return d.signedIn(func(w http.ResponseWriter, r *http.Request, who visitor) {
+		v, err := d.updateNow(r)
+		switch {
+		case errors.Is(err, ErrUnknown):
+			d.notFound(w, r, "There is no such update.")
+		case err != nil:
+			d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("read an update")
+			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The update could not be read, because the database did not answer. Nothing was done; try again."})
+		default:
+			a := v.asking(what)
+			if !who.may(RoleOperator) {
+				a.stops = "Read-only: this needs the operator role, yours is " + who.role + "."
+			}
+			d.ask(w, r, who, a)
+		}
+	})
 }
 
-// headOf binds a dialog to the head SHA that it speaks of. A hold is for the
-// update, whatever its head is.
-func headOf(v updateView, what string) templ.Attributes {
-	if what == askHold {
-		return nil
+// updateNow reads the update that an address names.
+func (d *Dashboard) updateNow(r *http.Request) (updateView, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return updateView{}, ErrUnknown
 	}
-	return templ.Attributes{"data-head": v.HeadSHA}
+	u, err := d.cfg.Updates.UpdateByID(r.Context(), id)
+	if err == nil && u.Ignored {
+		err = ErrUnknown
+	}
+	if err != nil {
+		return updateView{}, err
+	}
+	o, err := d.cfg.Views.Overview(r.Context())
+	if err != nil {
+		return updateView{}, err
+	}
+	return d.scene(o).update(u), nil
 }
 
 // yes is a choice as forms carry it.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -25,7 +26,9 @@ type updateView struct {
 	headURL  string      // GitHub's page of the head commit
 	mergeURL string      // GitHub's page of the merge commit
 	repo     string
-	repoURL  string // GitHub's page of it
+	repoURL  string    // GitHub's page of it
+	cause    string    // what a countdown counts for, such as "hold 1 h"
+	thaws    time.Time // when the freeze ends that it waits for
 	webURL   string
 	build    string // a post of another build's page is refused
 }
@@ -40,6 +43,7 @@ type offer struct {
 	waits     []fleet.Condition // hard conditions that are still under way
 	hosts     int
 	offline   []string // of them, those that get it later
+	later     string   // when that is
 	waves     []fleet.Wave
 	planned   bool // waves are those of the policy
 	parallel  int
@@ -70,9 +74,38 @@ func (s scene) update(u fleet.Update) updateView {
 	if v.offer.stopped {
 		v.foldWaits()
 	}
+	v.cause, v.thaws = s.waitsFor(u)
 	v.headURL = s.commitURL(u.Repo.ID, u.HeadSHA)
 	v.mergeURL = s.commitURL(u.Repo.ID, u.MergeSHA)
 	return v
+}
+
+// waitsFor says what the merge of an update waits for that time alone will bring.
+func (s scene) waitsFor(u fleet.Update) (cause string, thaws time.Time) {
+	p := s.repos[u.Repo.ID].Policy
+	if p == nil || !u.State.Open() {
+		return "", time.Time{}
+	}
+	waits := func(id string) bool {
+		return slices.ContainsFunc(u.Verdict.Conditions, func(c fleet.Condition) bool {
+			return c.ID == id && c.Outcome == fleet.Waiting && !c.Overridden
+		})
+	}
+	var causes []string
+	if waits("hold") {
+		hold := "hold " + span(p.Updates.AutoMerge.Hold)
+		if p.Updates.AutoMerge.HoldFrom == "checks" {
+			hold += " after the checks"
+		}
+		causes = append(causes, hold)
+	}
+	if waits("input_age") {
+		causes = append(causes, "inputs known for "+span(p.Updates.AutoMerge.MinInputAge))
+	}
+	if waits("freeze") {
+		thaws, _, _ = p.Updates.FrozenUntil(s.now)
+	}
+	return strings.Join(causes, ", "), thaws
 }
 
 func (s scene) offer(u fleet.Update, asked bool) offer {
@@ -92,7 +125,11 @@ func (s scene) offer(u fleet.Update, asked bool) offer {
 	}
 	s.plan(u.Repo.ID, &f)
 	switch {
-	case !u.State.Open() || u.State == fleet.UpdateMerging:
+	case u.Ignored:
+		f.why = "It is no update."
+	case !u.State.Open():
+		f.why = "It is " + strings.ToLower(updateLook(u.State).word) + "."
+	case u.State == fleet.UpdateMerging:
 		f.why = "The merge is under way."
 	case asked:
 		f.why = "Already asked for."
@@ -127,7 +164,11 @@ func (s scene) plan(repoID int64, f *offer) {
 			hosts = append(hosts, h.Host)
 		}
 	}
+	f.later = "They get it when they are back."
 	if p := s.repos[repoID].Policy; p != nil {
+		if p.Deploy.Offline == "skip" {
+			f.later = "Policy skips them: they get it with the next rollout."
+		}
 		f.deploys = p.Deploy.Auto
 		f.method = cmp.Or(p.Updates.AutoMerge.Method, f.method)
 		plan, _, err := fleet.MakePlan(p.Deploy, hosts)
@@ -241,3 +282,37 @@ func (v updateView) fold() string {
 	}
 	return fmt.Sprintf("Show the %d that hold", len(v.passed))
 }
+
+// own are the changes of the flake's own inputs, others those of inputs of inputs.
+func (v updateView) own() []fleet.InputChange    { return v.inputs(false) }
+func (v updateView) others() []fleet.InputChange { return v.inputs(true) }
+
+func (v updateView) inputs(nested bool) []fleet.InputChange {
+	var list []fleet.InputChange
+	for _, c := range v.Verdict.Inputs {
+		if strings.Contains(c.Path, "/") == nested {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// gistOf is how many inputs a card names.
+const gistOf = 3
+
+// inputGist names the first inputs that change, and counts the others.
+func (v updateView) inputGist() string {
+	list := append(v.own(), v.others()...)
+	var names []string
+	for _, c := range list[:min(gistOf, len(list))] {
+		names = append(names, strings.TrimSpace(c.Path+" "+moved(c)))
+	}
+	text := plural(len(list), "input changes", "inputs change") + ": " + strings.Join(names, ", ")
+	if more := len(list) - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
+
+// pressing are the conditions that a card names: those that do not hold.
+func (v updateView) pressing() []fleet.Condition { return v.open[:min(gistOf, len(v.open))] }

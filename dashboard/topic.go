@@ -20,6 +20,14 @@ type topic struct {
 	regions func(ctx context.Context, s scene) ([]liveRegion, error)
 }
 
+// missing is [ErrUnknown] with words for people: what was looked for, and where.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+// Is makes it an ErrUnknown.
+func (missing) Is(target error) bool { return target == ErrUnknown }
+
 // livePage is a page that is kept equal to the read model for as long as it is open.
 type livePage struct {
 	// topic tells from an address what is shown. What can't be an address of this
@@ -40,7 +48,11 @@ func (d *Dashboard) live(mux *http.ServeMux, pattern string, l livePage) {
 		}
 		switch {
 		case errors.Is(err, ErrUnknown):
-			d.notFound(w, r, "There is nothing at this address, or not any more.")
+			text := "There is nothing at this address, or not any more."
+			if gone, ok := errors.AsType[missing](err); ok {
+				text = string(gone)
+			}
+			d.notFound(w, r, text)
 		case err != nil:
 			d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("read a page")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "This page could not be read, because the database did not answer. Hosts and rollouts are not affected; try again."})

@@ -30,6 +30,7 @@ type updateRow struct {
 	Title          string
 	URL            string
 	HeadSHA        string
+	Ignored        bool
 	State          fleet.UpdateState
 	Verdict        fleet.Verdict
 	Request        *fleet.MergeRequest
@@ -60,7 +61,7 @@ type updateRow struct {
 // sighting s of its head, see updateJoins.
 const updateColumns = `
 	u.id, u.repo_id, r.installation_id, r.owner, r.name as repo_name, r.default_branch, u.number, u.title, u.url,
-	u.head_sha, u.state, u.verdict, u.request, u.hold, u.answer, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
+	u.head_sha, u.ignored, u.state, u.verdict, u.request, u.hold, u.answer, u.refusal, u.first_seen, s.seen_at as head_seen, s.checks_passed,
 	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.comment_at, u.check_run_id, u.check_sha, u.check_sum, u.check_at,
 	u.changed_at, u.attempt, u.fence, u.wake,
 	coalesce((select o.commit_sha from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
@@ -79,7 +80,7 @@ func (r updateRow) update() fleet.Update {
 		Repo: fleet.Repo{
 			ID: r.RepoID, Installation: r.InstallationID, Owner: r.Owner, Name: r.RepoName, DefaultBranch: r.DefaultBranch,
 		},
-		Number: r.Number, Title: r.Title, URL: r.URL, HeadSHA: r.HeadSHA, State: r.State, Verdict: r.Verdict,
+		Number: r.Number, Title: r.Title, URL: r.URL, HeadSHA: r.HeadSHA, Ignored: r.Ignored, State: r.State, Verdict: r.Verdict,
 		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, Request: r.Request, Hold: r.Hold, Answer: r.Answer,
 		MergeSHA: r.MergeSHA, MergedBy: r.MergedBy, MergedAt: r.MergedAt,
 		CommentID: r.CommentID, CommentSum: r.CommentSum, CommentAt: r.CommentAt, CheckAt: r.CheckAt,

@@ -92,11 +92,12 @@ func release(ctx context.Context, tx pgx.Tx, c UpdateClaim, again time.Time) err
 	return err
 }
 
-// ignore keeps a pull request that is not an update out of sight.
+// ignore keeps a pull request that is not an update out of sight. Who asks for it by
+// name is told why.
 func (d *DB) ignore(ctx context.Context, tx pgx.Tx, c UpdateClaim, v VerdictChange) error {
 	_, err := tx.Exec(ctx, `
-		update updates set ignored = true, title = @title, url = @url, head_sha = @head where id = @id`,
-		args{"id": c.Update.ID, "title": v.Pull.Title, "url": v.Pull.URL, "head": v.Pull.HeadSHA})
+		update updates set ignored = true, verdict = @verdict, title = @title, url = @url, head_sha = @head where id = @id`,
+		args{"id": c.Update.ID, "verdict": v.Verdict, "title": v.Pull.Title, "url": v.Pull.URL, "head": v.Pull.HeadSHA})
 	if err != nil {
 		return err
 	}

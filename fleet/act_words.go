@@ -53,6 +53,7 @@ var actWords = []ActWords{
 	{"update.closed", ActUpdates, LightUnknown, "closed {it}"},
 	{"update.superseded", ActUpdates, LightUnknown, "found {it} superseded"},
 	{"update.merge_requested", ActUpdates, LightUnknown, "asked to merge {it}"},
+	{"update.look_asked", ActUpdates, LightUnknown, "asked for another look at {it}"},
 	{"request.allowed", ActUpdates, LightOK, "asked for {action} on {it}"},
 	{"request.denied", ActUpdates, LightStale, "was not allowed {action} on {it}"},
 	{"request.void", ActUpdates, LightStale, "asked in vain for {action} on {it}"},

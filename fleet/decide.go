@@ -198,6 +198,7 @@ func (p *proof) verdict(state UpdateState, headline string, again time.Time) Ver
 	}
 	for _, d := range p.diffs {
 		v.Inputs = append(v.Inputs, inputChanges(d, p.s.Lineages, len(p.diffs) > 1)...)
+		v.Unchanged += unchanged(d)
 	}
 	return v
 }

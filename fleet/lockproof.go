@@ -167,10 +167,32 @@ func inputChanges(d lockDiff, lineages map[string]Reading[Lineage], several bool
 		if c.From != nil && c.To != nil {
 			ic.CompareURL = compareURL(c.From.Ref, c.To.Ref)
 			ic.Commits = commitsBetween(c.From.Ref, c.To.Ref, lineages)
+			ic.Repointed = repointed(c.From.Ref, c.To.Ref)
 		}
 		all = append(all, ic)
 	}
 	return all
+}
+
+// repointed reports whether an input changes to another source. One that follows
+// another input has none of its own; each version of an archive has its own address.
+func repointed(from, to *flakelock.Ref) bool {
+	if from == nil || to == nil {
+		return true
+	}
+	archive := to.Type == from.Type && (to.Type == "tarball" || to.Type == "file")
+	return !archive && from.Address() != to.Address()
+}
+
+// unchanged is how many of the flake's own inputs a lock leaves as they are.
+func unchanged(d lockDiff) int {
+	n := len(d.after.RootInputs())
+	for _, c := range d.changes {
+		if c.To != nil && c.Input.Root() {
+			n--
+		}
+	}
+	return n
 }
 
 // commitsBetween is how many commits an update of one input brings; 0 where that

@@ -20,6 +20,7 @@ type Update struct {
 	Title      string
 	URL        string
 	HeadSHA    string
+	Ignored    bool // a look found that it is no update at all; the verdict says why
 	State      UpdateState
 	Verdict    Verdict
 	FirstSeen  time.Time
@@ -38,4 +39,19 @@ type Update struct {
 	CheckSum   string    // digest of what the check run says
 	CheckAt    time.Time // when it was last written
 	ChangedAt  time.Time
+}
+
+// UpdateDetail is one pull request with everything that is known of it.
+type UpdateDetail struct {
+	Update
+	Rollouts []Rollout // that its merge led to, newest first, described
+	History  []Act     // of it and of its rollouts, newest first
+}
+
+// UpdateQuery picks updates that have ended, newest first.
+type UpdateQuery struct {
+	RepoID int64       // 0 means any
+	State  UpdateState // empty means any that is an end
+	Before int64       // id of the last one of the page before; 0 begins with the newest
+	Limit  int
 }

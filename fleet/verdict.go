@@ -10,6 +10,7 @@ type Verdict struct {
 	Headline   string        `json:"headline"` // one plain sentence, e.g. "Merges at 14:20 UTC if nothing changes."
 	Conditions []Condition   `json:"conditions"`
 	Inputs     []InputChange `json:"inputs,omitempty"`
+	Unchanged  int           `json:"unchanged,omitempty"` // the flake's own inputs that stay as they are
 	HoldUntil  time.Time     `json:"hold_until,omitzero"` // for the countdown
 	Merge      *MergeOrder   `json:"merge,omitempty"`     // set only in state merging
 	Again      time.Time     `json:"again,omitzero"`      // when to look again without being woken; zero: only when woken
@@ -51,6 +52,7 @@ type InputChange struct {
 	ToRev      string    `json:"to_rev,omitempty"`
 	FromDate   time.Time `json:"from_date,omitzero"`
 	ToDate     time.Time `json:"to_date,omitzero"`
+	Repointed  bool      `json:"repointed,omitempty"`   // it comes from elsewhere now, or follows another input
 	Commits    int       `json:"commits,omitempty"`     // between the two; 0 where not known
 	CompareURL string    `json:"compare_url,omitempty"` // for forges that have such a page
 }

@@ -67,7 +67,8 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
 			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Now: time.Now,
-			Build: "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+			Updates: shelf{s},
+			Build:   "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
 			return nil, err

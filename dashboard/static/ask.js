@@ -21,15 +21,11 @@ export function lock() {
     const moved = form.dataset.about && document.body.hasAttribute("data-live") && about?.dataset.state !== form.dataset.was;
     form.closest(".plan").classList.toggle("moved", !!moved);
   }
-  for (const old of all("dialog[open][data-card]")) {
-    const card = document.getElementById(old.dataset.card);
-    const differs = (name) => name in old.dataset && old.dataset[name] !== card.dataset[name];
-    old.classList.toggle("moved", !card || differs("head") || differs("held") || !card.dataset.offers.split(" ").includes(old.dataset.offer));
-  }
   for (const button of all("[data-act]")) {
     button.disabled = stale || "sent" in button.dataset || !!button.closest(".moved");
     button.title = stale ? "This page is not up to date" : "";
   }
+  for (const link of all("a[data-ask]")) link.ariaDisabled = stale ? "true" : null;
 }
 
 // ask opens the question at an address.
@@ -114,23 +110,3 @@ document.addEventListener("submit", (e) => {
     queueMicrotask(lock);
   }
 }, true);
-
-// Forms that htmx sends.
-document.addEventListener("htmx:finally:request", (e) => {
-  const form = e.target.closest?.("form");
-  const button = form && $("[data-act]", form);
-  if (!button) return;
-  delete button.dataset.sent;
-  form.closest("dialog")?.close();
-  lock();
-});
-document.addEventListener("htmx:error", () => tell("", "The server did not answer, so it is not known whether this was recorded. This page shows what is."));
-
-// Browsers without invoker commands get the same from here.
-if (!("commandForElement" in HTMLButtonElement.prototype)) {
-  document.addEventListener("click", (e) => {
-    const b = e.target.closest?.("[data-opens],[data-closes]");
-    const target = b && document.getElementById(b.getAttribute("commandfor"));
-    if (target) "opens" in b.dataset ? target.showModal() : target.close();
-  });
-}

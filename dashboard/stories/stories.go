@@ -19,6 +19,9 @@ type Story struct {
 	Explanation *fleet.Explanation // what a look at the update gives
 	Policy      *fleet.PolicyView  // what rules the repository
 	Acts        []fleet.Act        // the history, newest first
+
+	Detail *fleet.UpdateDetail // what is known of the update of the page
+	Past   []fleet.Update      // that have ended, newest first
 }
 
 // All tells every story as of now.
@@ -42,6 +45,7 @@ func All(now time.Time) []Story {
 	out = append(out, b.explained()...)
 	out = append(out, b.settings()...)
 	out = append(out, b.activity()...)
+	out = append(out, b.updatePages()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"context"
+
+	"github.com/nixfleet/nixfleet/dashboard"
+	"github.com/nixfleet/nixfleet/fleet"
+)
+
+func (s shelf) Update(_ context.Context, repo string, number int) (fleet.UpdateDetail, error) {
+	if u := s.story.Detail; u != nil && u.Repo.FullName() == repo && u.Number == number {
+		return *u, nil
+	}
+	for _, u := range s.story.Overview.Updates {
+		if u.Repo.FullName() == repo && u.Number == number {
+			return fleet.UpdateDetail{Update: u}, nil
+		}
+	}
+	return fleet.UpdateDetail{}, dashboard.ErrUnknown
+}
+
+func (s shelf) UpdateByID(_ context.Context, id int64) (fleet.Update, error) {
+	if u := s.story.Detail; u != nil && u.ID == id {
+		return u.Update, nil
+	}
+	for _, u := range s.story.Overview.Updates {
+		if u.ID == id {
+			return u, nil
+		}
+	}
+	return fleet.Update{}, dashboard.ErrUnknown
+}
+
+func (s shelf) EndedUpdates(context.Context, fleet.UpdateQuery) ([]fleet.Update, error) {
+	return s.story.Past, nil
+}
+
+func (s shelf) LookAgain(context.Context, fleet.Actor, int64) error { return nil }
