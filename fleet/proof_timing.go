@@ -57,14 +57,21 @@ func roundUp(t time.Time) time.Time {
 	return t
 }
 
-// settings names what the policy asks for and this version does not do. Nothing of
-// that stands in the way of a merge, but it is never passed over in silence.
+// settings names what the policy asks for and can't be done. Nothing of that stands in
+// the way of a merge, but it is never passed over in silence.
 func (p *proof) settings() {
 	c := begin("settings", "Every setting of the policy can be honoured", p.s.Policy)
 	c.Soft = true
 	c.Found = "Yes."
-	if len(p.policy.Notify) > 0 {
-		c.Found = "Not done by this version yet, and no danger: notify (nothing is sent)."
+	var missing []string
+	for _, rule := range p.policy.Notify {
+		if !slices.Contains(p.s.Recorded.Receivers, rule.To) && !slices.Contains(missing, rule.To) {
+			missing = append(missing, rule.To)
+		}
+	}
+	if len(missing) > 0 {
+		c.Found = fmt.Sprintf("No danger, but notify names %s that there is not: %s.", map[bool]string{true: "a receiver", false: "receivers"}[len(missing) == 1], strings.Join(missing, ", "))
+		c.Remedy = "Add it under Settings, Notifications, or with `nixfleet receivers add`; nobody is told until then."
 	}
 	p.add(c)
 }

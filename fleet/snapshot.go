@@ -39,6 +39,8 @@ type Recorded struct {
 
 	Proposed string // commit that we made ourselves from a host's lock, if it is this head SHA; else empty
 
+	Receivers []string // names of those that notices can be sent to
+
 	InputsSeen map[string]time.Time // by InputsToSee's keys: when any lock first showed us that revision
 }
 

@@ -10,6 +10,14 @@ type Overview struct {
 	Hosts    []HostView
 	Updates  []Update  // open ones, and those that ended within the last day; newest first
 	Rollouts []Rollout // running ones, and the newest ended one of each repository
+	Silent   []SilentReceiver
+}
+
+// SilentReceiver is a receiver of notices that can't be reached.
+type SilentReceiver struct {
+	Name  string
+	Since time.Time
+	Error string
 }
 
 // Hearing is how GitHub is heard: webhooks that came and wait, and repositories that

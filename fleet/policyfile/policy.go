@@ -144,7 +144,7 @@ func readWindows(v value) []fleet.Freeze {
 
 func readNotify(v value) fleet.NotifyRule {
 	var n fleet.NotifyRule
-	events := []string{"merged", "failed", "halted", "succeeded"}
+	events := fleet.NoticeWords()
 	v.object(map[string]func(value){
 		"to": func(v value) { v.text(&n.To, "the name of a receiver", wordForm.MatchString) },
 		"on": func(v value) {
