@@ -17,8 +17,10 @@ import (
 // endings are what follows the dot of kinds that are put together, by what stands
 // before it.
 var endings = map[string][]string{
-	"request.": {"allowed", "denied", "void", "ignored"},
-	"key.":     {"added", "used", "retired"},
+	"request.":  {"allowed", "denied", "void", "ignored"},
+	"key.":      {"added", "used", "retired"},
+	"receiver.": {"added", "changed"},
+	"trouble.":  {"host_offline", "policy_broken", "webhooks_lost", "github_unreadable", "recovered"},
 }
 
 func init() {

@@ -33,6 +33,10 @@ type Service interface {
 	HostService
 	RolloutService
 	AuditService
+	ReceiverService
+	// Authenticate returns who a bearer token belongs to and the role it has:
+	// viewer, operator or admin. An unknown token is an error.
+	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
 	// Overview is the read model that the dashboard shows, described.
 	Overview(ctx context.Context) (fleet.Overview, error)
 	// NewHost records a host and returns its one-time enrolment token, which is
@@ -84,6 +88,7 @@ func Mount(mux *http.ServeMux, version, build string, s Service) {
 	inputs(a, s)
 	rollouts(a, s)
 	audit(a, s)
+	receivers(a, s)
 	setups(a, s)
 	versions(a, version, build)
 	streamEvents(a, s)

@@ -32,6 +32,7 @@ type service struct {
 
 	onceMu sync.Mutex
 	once   map[string]*onceRow
+	wished fleet.ReceiverWish
 }
 
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {

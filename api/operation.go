@@ -11,15 +11,16 @@ import (
 
 // Tags group the operations, in the order of the page that lists them.
 const (
-	TagHosts    = "Hosts"
-	TagUpdates  = "Updates"
-	TagRollouts = "Rollouts"
-	TagOrders   = "Orders"
-	TagPolicy   = "Policy"
-	TagLocks    = "Locks"
-	TagEvents   = "Events"
-	TagServer   = "Server"
-	TagPeople   = "People"
+	TagHosts     = "Hosts"
+	TagUpdates   = "Updates"
+	TagRollouts  = "Rollouts"
+	TagOrders    = "Orders"
+	TagPolicy    = "Policy"
+	TagLocks     = "Locks"
+	TagEvents    = "Events"
+	TagReceivers = "Notifications"
+	TagServer    = "Server"
+	TagPeople    = "People"
 )
 
 // tags say what the groups are about.
@@ -32,6 +33,7 @@ func tags() []*huma.Tag {
 		{Name: TagPolicy, Description: "The watched repositories and what rules them."},
 		{Name: TagLocks, Description: "Locks that hosts make, which the server proves and commits (updates.strategy: host)."},
 		{Name: TagEvents, Description: "What changes, as it changes."},
+		{Name: TagReceivers, Description: "Who is told what happens, and what became of each message."},
 		{Name: TagPeople, Description: "Who may do what, and who did what."},
 		{Name: TagServer, Description: "The server itself: its version, its set-up, its health, and the keys that sign orders."},
 	}

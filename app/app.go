@@ -18,6 +18,7 @@ import (
 	"github.com/nixfleet/nixfleet/agentbus/broker"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/forge"
+	"github.com/nixfleet/nixfleet/notify"
 	"github.com/rs/zerolog"
 )
 
@@ -42,6 +43,7 @@ type App struct {
 	admin    []byte // SHA-256 of the admin token, nil where none is set
 
 	seal       *seal
+	sender     notify.Sender
 	ownSecrets []string // webhook secrets of the settings, for an App that they don't name
 	setup      setup
 	signed     signed // the last webhook
@@ -207,6 +209,7 @@ func (a *App) startWork(ctx context.Context) {
 	a.running.Go(func() { a.keep(ctx, "heartbeats", a.readBeats) })
 	a.running.Go(func() { a.keep(ctx, "recovery", a.recover) })
 	a.running.Go(func() { a.keep(ctx, "housekeeping", a.tidy) })
+	a.running.Go(func() { a.keep(ctx, "watch", a.watch) })
 	a.running.Go(func() { a.keep(ctx, "bus repair", a.mend) })
 }
 
@@ -223,6 +226,8 @@ func (a *App) everyLoop() []*loop {
 		newLoop("evaluations", a.log, a.workEvaluations).resting(evaluationRest),
 		newLoop("effects", a.log, a.workEffects),
 		newLoop("follow", a.log, a.workFollow),
+		newLoop("notices", a.log, a.workNotices),
+		newLoop("messages", a.log, a.workMessages),
 		newLoop("orders", a.log, a.workOrders),
 		newLoop("overdue", a.log, a.workOverdue),
 	}

@@ -46,7 +46,9 @@ type Config struct {
 	GitHubPrivateKeyFile string `help:"File with the App's private key (PEM)." env:"NIXFLEET_GITHUB_PRIVATE_KEY_FILE" name:"github-private-key-file" type:"path"`
 	GitHubSecretFile     string `help:"File with the webhook secret, one a line: two are live during a rotation." env:"NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE" name:"github-webhook-secret-file" type:"path"`
 
-	SealKeyFile string `help:"File with the key that seals the App's credentials in the database; replicas need the same. Default: github-app.key in the data directory, made on first use." env:"NIXFLEET_SEAL_KEY_FILE" type:"path"`
+	ReceiversFile string `help:"File with addresses of receivers of notifications that must not be in the database, one NAME ADDRESS a line; read anew for each message." env:"NIXFLEET_RECEIVERS_FILE" type:"path"`
+
+	SealKeyFile string `help:"File with the key that seals the App's credentials and the addresses of receivers in the database; replicas need the same. Default: github-app.key in the data directory, made on first use." env:"NIXFLEET_SEAL_KEY_FILE" type:"path"`
 
 	KeepHistory int `help:"Days for which the history (who did what, when and why) is kept: at least 90, or 0 for ever." env:"NIXFLEET_KEEP_HISTORY_DAYS" name:"keep-history-days" default:"730"`
 

@@ -56,6 +56,7 @@ func (s service) Examine(ctx context.Context) (api.Report, error) {
 	x := &examination{a: s.a, manifest: m}
 	x.database(ctx)
 	x.bus(ctx)
+	x.receivers(ctx)
 	if x.credentials() {
 		x.clock(ctx)
 		x.github(ctx)
@@ -78,6 +79,30 @@ func (x *examination) database(ctx context.Context) {
 			"Look at the server's log for what keeps them.")
 	default:
 		x.add(check, fine, "It answers, and no webhook waits.", "")
+	}
+}
+
+// receivers tells of those who can't be told anything.
+func (x *examination) receivers(ctx context.Context) {
+	const check = "notifications"
+	known, err := x.a.db.Receivers(ctx)
+	if err != nil {
+		x.add(check, notKnown, "The receivers could not be read.", "Look at the server's log.")
+		return
+	}
+	var failing []string
+	for _, r := range known {
+		if r.Enabled && !r.FailingSince.IsZero() {
+			failing = append(failing, fmt.Sprintf("%s since %s (%s)", r.Name, r.FailingSince.UTC().Format("2 January 15:04 UTC"), r.LastError))
+		}
+	}
+	switch {
+	case len(failing) > 0:
+		x.add(check, wrong, "These can't be reached: "+list(failing)+".", "Correct the address under "+x.a.cfg.URL+"/settings/notifications, and send a test there.")
+	case len(known) == 0:
+		x.add(check, fine, "Nobody is told anything; there is no receiver.", "")
+	default:
+		x.add(check, fine, fmt.Sprintf("The last message to each of %d receivers went well, where there was one.", len(known)), "")
 	}
 }
 

@@ -121,6 +121,7 @@ type about struct {
 	Rollout  string `json:"rollout"`
 	Proposal string `json:"proposal"`
 	Order    string `json:"order"`
+	Receiver int64  `json:"receiver"`
 }
 
 func subject(e db.Effect) (about, error) {
@@ -153,6 +154,8 @@ func (a *App) effect(ctx context.Context, e db.Effect) error {
 		return a.commitLock(ctx, about.Proposal)
 	case "propose":
 		return a.proposeSent(ctx, about.Order)
+	case "notify":
+		return a.message(ctx, about.Receiver)
 	case "branch":
 		return a.deleteBranch(ctx, about.UpdateID)
 	default:

@@ -72,6 +72,12 @@ func (a *App) tidy(ctx context.Context) error {
 		if err := a.prune(ctx, now); err != nil {
 			return err
 		}
+		for n := pruneAtOnce; n == pruneAtOnce; {
+			var err error
+			if n, err = a.db.PruneNotices(ctx, now.Add(-keepNotices), pruneAtOnce); err != nil {
+				return err
+			}
+		}
 		timer.Reset(tidyEvery)
 	}
 }

@@ -30,6 +30,8 @@ var (
 	brokenPolicy = gauge("nixfleet_broken_policies", "Watched repositories whose policy can't be read: nothing merges there.")
 	effectsLag   = gauge("nixfleet_effects_lag_seconds", "How long the oldest thing to do at GitHub or on the bus is overdue.")
 	effects      = gauge("nixfleet_effects_waiting", "Things to do at GitHub or on the bus.")
+	silentCount  = gauge("nixfleet_receivers_failing", "Receivers of notifications that can't be reached.")
+	noticesCount = gauge("nixfleet_notices_overdue", "Notifications that should have been sent a minute ago, to all receivers together.")
 	hostsCount   = gauge("nixfleet_hosts", "Enrolled hosts.")
 	hostsOnline  = gauge("nixfleet_hosts_online", "Enrolled hosts that were heard within the last 90 s.")
 	hostsReboot  = gauge("nixfleet_hosts_reboot_needed", "Enrolled hosts that run another kernel than their system has.")
@@ -57,7 +59,7 @@ type metrics struct {
 // Describe names the metrics.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		buildInfo, databaseUp, busUp, inboxLag, inboxWaiting, deliveryAge, lostHooks, staleRepos, brokenPolicy, effectsLag, effects,
+		buildInfo, databaseUp, busUp, inboxLag, inboxWaiting, deliveryAge, lostHooks, staleRepos, brokenPolicy, effectsLag, effects, silentCount, noticesCount,
 		hostsCount, hostsOnline, hostsReboot, hostsOutdate, compartments, oldestLock, updatesOpen, oldestUpdate, rolloutsOpen, rolloutHosts,
 	} {
 		out <- d
@@ -111,6 +113,8 @@ func (m *metrics) work(put put, s db.Stats, now time.Time) {
 	put(staleRepos, float64(s.StaleRepos))
 	put(effectsLag, s.EffectsLag.Seconds())
 	put(effects, float64(s.EffectsWaiting))
+	put(silentCount, float64(s.SilentReceivers))
+	put(noticesCount, float64(s.NoticesOverdue))
 	put(hostsCount, float64(s.Hosts))
 	if !s.LastDelivery.IsZero() {
 		put(deliveryAge, now.Sub(s.LastDelivery).Seconds())

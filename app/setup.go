@@ -50,13 +50,13 @@ func (a *App) beginOrSetUp(ctx, work context.Context, s secrets) error {
 	if err := a.db.RevokeLogins(ctx, setupActor); err != nil {
 		return err
 	}
+	if err := a.openSealKey(); err != nil {
+		return err
+	}
 	if a.cfg.GitHubAppID != 0 {
 		return a.begin(work, &credentials{appID: a.cfg.GitHubAppID, privateKey: s.privateKey, webhook: s.webhook, settings: true})
 	}
 	a.ownSecrets = s.webhook
-	if err := a.openSealKey(); err != nil {
-		return err
-	}
 	switch stored, err := a.storedApp(ctx); {
 	case err == nil:
 		return a.begin(work, stored)

@@ -16,8 +16,8 @@ import (
 // out another one.
 type Effect struct {
 	Key     string
-	Kind    string          // merge, comment, check, branch (delete it), react, deployment, revert, propose, lock or send
-	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"}, {"order"}, {"proposal"} or {"host"}
+	Kind    string          // merge, comment, check, branch (delete it), react, deployment, revert, propose, lock, notify or send
+	Payload json.RawMessage // {"update_id", "head_sha"}, {"update_id", "comment", "content"}, {"rollout"}, {"order"}, {"proposal"}, {"receiver"} or {"host"}
 	Attempt int             // 1 the first time that it is claimed
 
 	fence, wake int64

@@ -79,13 +79,21 @@ func (d *DB) OrderWithOutput(ctx context.Context, host string) (string, error) {
 
 // RepoPolicies are the policies of the watched repositories as they were last read.
 func (d *DB) RepoPolicies(ctx context.Context) (map[int64]fleet.Policy, error) {
+	policies, err := repoPolicies(ctx, d.pool)
+	if err != nil {
+		return nil, fmt.Errorf("read policies: %w", err)
+	}
+	return policies, nil
+}
+
+func repoPolicies(ctx context.Context, q querier) (map[int64]fleet.Policy, error) {
 	type row struct {
 		ID     int64
 		Policy *fleet.Policy
 	}
-	rows, err := all[row](ctx, d.pool, `select id, policy from repos`, args{})
+	rows, err := all[row](ctx, q, `select id, policy from repos`, args{})
 	if err != nil {
-		return nil, fmt.Errorf("read policies: %w", err)
+		return nil, err
 	}
 	policies := make(map[int64]fleet.Policy, len(rows))
 	for _, r := range rows {

@@ -52,6 +52,7 @@ type updateRow struct {
 	CheckAt        time.Time
 	ChangedAt      time.Time
 	RunningRollout string
+	Receivers      []string
 	Attempt        int
 	Fence          int64
 	Wake           int64
@@ -65,7 +66,8 @@ const updateColumns = `
 	u.merge_sha, u.merged_by, u.merged_at, u.comment_id, u.comment_sum, u.comment_at, u.check_run_id, u.check_sha, u.check_sum, u.check_at,
 	u.changed_at, u.attempt, u.fence, u.wake,
 	coalesce((select o.commit_sha from rollouts o where o.repo_id = u.repo_id and o.state in ` + blockingStates + `
-		order by o.created_at limit 1), '') as running_rollout`
+		order by o.created_at limit 1), '') as running_rollout,
+	(select array_agg(v.name order by v.name) from receivers v) as receivers`
 
 const updateJoins = `
 	join repos r on r.id = u.repo_id
@@ -91,7 +93,7 @@ func (r updateRow) update() fleet.Update {
 func (r updateRow) recorded() fleet.Recorded {
 	return fleet.Recorded{
 		FirstSeen: r.FirstSeen, HeadSeen: r.HeadSeen, ChecksPassed: r.ChecksPassed,
-		Request: r.Request, Hold: r.Hold, RunningRollout: r.RunningRollout, Refusal: r.Refusal,
+		Request: r.Request, Hold: r.Hold, RunningRollout: r.RunningRollout, Refusal: r.Refusal, Receivers: r.Receivers,
 	}
 }
 

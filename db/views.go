@@ -24,6 +24,7 @@ func (d *DB) Overview(ctx context.Context, now time.Time) (fleet.Overview, error
 		queueHostViews(&b, &v, `true`, args{})
 		queueUpdateViews(&b, &v, `(u.state not in `+endedUpdates+` or u.changed_at > @since)`, args{"since": now.Add(-24 * time.Hour), "n": maxShown})
 		queueRolloutViews(&b, &v, `true`, args{"n": maxShown})
+		queueSilent(&b, &v)
 		return tx.SendBatch(ctx, &b).Close()
 	})
 	if err != nil {
@@ -131,6 +132,11 @@ func queueRolloutViews(b *pgx.Batch, v *fleet.Overview, which string, a args) {
 	})
 }
 
+func queueSilent(b *pgx.Batch, v *fleet.Overview) {
+	collect(b, `select name, failing_since as since, last_error as error from receivers where enabled and failing_since is not null order by name`,
+		args{}, func(r fleet.SilentReceiver) { v.Silent = append(v.Silent, r) })
+}
+
 // collect queues a query and hands each row of it, as a T, to f.
 func collect[T any](b *pgx.Batch, sql string, a args, f func(T)) {
 	b.Queue(sql, a).Query(func(rows pgx.Rows) error {
@@ -153,6 +159,9 @@ type Stats struct {
 	UpdatesDue     int
 	RolloutsDue    int
 	Hosts          int
+
+	SilentReceivers int // can't be reached
+	NoticesOverdue  int // should have been sent a minute ago
 }
 
 // Stats counts what waits.
@@ -164,6 +173,9 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 		UpdatesDue     int
 		RolloutsDue    int
 		Hosts          int
+
+		SilentReceivers int
+		NoticesOverdue  int
 	}
 	r, err := one[row](ctx, d.pool, `
 		select `+hearing+`,
@@ -171,8 +183,10 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 			(select min(due_at) from outbox) as effects_oldest,
 			(select count(*) from updates where due_at <= @now) as updates_due,
 			(select count(*) from rollouts where due_at <= @now) as rollouts_due,
-			(select count(*) from hosts where enrolled_at is not null and revoked_at is null) as hosts`,
-		args{"now": now, "stale": now.Add(-staleAfter)})
+			(select count(*) from hosts where enrolled_at is not null and revoked_at is null) as hosts,
+			(select count(*) from receivers where enabled and failing_since is not null) as silent_receivers,
+			(select count(*) from notice_deliveries where state = 'waiting' and due_at <= @overdue) as notices_overdue`,
+		args{"now": now, "overdue": now.Add(-time.Minute), "stale": now.Add(-staleAfter)})
 	if err != nil {
 		return Stats{}, fmt.Errorf("read statistics: %w", err)
 	}
@@ -180,6 +194,7 @@ func (d *DB) Stats(ctx context.Context, now time.Time) (Stats, error) {
 		InboxWaiting: r.InboxWaiting, InboxLag: lag(now, r.InboxOldest), LastDelivery: r.LastDelivery, StaleRepos: r.StaleRepos,
 		EffectsWaiting: r.EffectsWaiting, EffectsLag: lag(now, r.EffectsOldest),
 		UpdatesDue: r.UpdatesDue, RolloutsDue: r.RolloutsDue, Hosts: r.Hosts,
+		SilentReceivers: r.SilentReceivers, NoticesOverdue: r.NoticesOverdue,
 	}, nil
 }
 

@@ -97,6 +97,8 @@ var actWords = []ActWords{
 	{"host.revoked", ActHosts, LightStale, "revoked {host}"},
 	{"host.changed", ActHosts, LightUnknown, "changed how {host} is treated"},
 	{"host.key_changed", ActHosts, LightUnknown, "changed its key"},
+	{"trouble.host_offline", ActHosts, LightStale, "has not heard {it} for a day"},
+	{"trouble.recovered", ActHosts, LightOK, "found {it} well again"},
 	{"evaluation.differs", ActHosts, LightError, "evaluates a commit to another path than another host did"},
 
 	{"lock.received", ActLocks, LightUnknown, "sent {it}"},
@@ -109,6 +111,13 @@ var actWords = []ActWords{
 
 	{"settings.changed", ActSettings, LightUnknown, "changed the settings of {it}"},
 	{"policy.proposed", ActSettings, LightUnknown, "opened a pull request with a policy file for {it}"},
+	{"receiver.added", ActSettings, LightUnknown, "added {it}"},
+	{"receiver.changed", ActSettings, LightUnknown, "changed {it}"},
+	{"receiver.removed", ActSettings, LightStale, "removed {it}"},
+	{"receiver.tested", ActSettings, LightUnknown, "sent a test to {it}"},
+	{"trouble.policy_broken", ActSettings, LightError, "can’t read the policy of {it}"},
+	{"trouble.webhooks_lost", ActSettings, LightStale, "misses webhooks of {it}"},
+	{"trouble.github_unreadable", ActSettings, LightError, "can’t read {it}"},
 	{"github_app.created", ActSettings, LightOK, "set up the GitHub App"},
 
 	{"key.added", ActAccess, LightUnknown, "made {it}"},
@@ -272,6 +281,14 @@ func (a Act) About() string {
 		return "commit " + shortSHA(id)
 	case what == "lock":
 		return strings.TrimSuffix("a lock for "+a.Repo, " for ")
+	case what == "receiver":
+		return "receiver " + orElse(a.detail("name"), id)
+	case a.Subject == "github":
+		return "GitHub"
+	case a.Subject == "fleet":
+		return "several hosts"
+	case what == "repo" && id != "":
+		return PlainLine(id, 100)
 	case what == "key":
 		return "order key " + PlainLine(id, 60)
 	case what == "host", what == "order", what == "rollout":

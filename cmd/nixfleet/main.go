@@ -50,6 +50,8 @@ type cli struct {
 	Audit      auditCmd      `cmd:"" help:"The history: who did what, when and why."`
 	Quarantine quarantineCmd `cmd:"" help:"The commits that nothing brings to further hosts by itself."`
 
+	Receivers receiversCmd `cmd:"" help:"Who is told what happens: chat rooms, mailboxes, phones, webhooks."`
+
 	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
 	Generations  generationsCmd  `cmd:"" help:"What a host can go back to."`
 

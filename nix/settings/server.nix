@@ -95,10 +95,16 @@
     doc = "File with the webhook secret, one a line: two are live during a rotation.";
     example = "/run/secrets/nixfleet-webhook";
   };
+  NIXFLEET_RECEIVERS_FILE = {
+    option = "receiversFile";
+    kind = "secret";
+    doc = "File with addresses of receivers of notifications that must not be in the database, one NAME ADDRESS a line.";
+    example = "/run/secrets/nixfleet-receivers";
+  };
   NIXFLEET_SEAL_KEY_FILE = {
     option = "sealKeyFile";
     kind = "secret";
-    doc = "File with the key that seals the App's credentials in the database; replicas need the same. Without it one is made in the state directory.";
+    doc = "File with the key that seals the App's credentials and the addresses of receivers in the database; replicas need the same. Without it one is made in the state directory.";
     example = "/run/secrets/nixfleet-seal";
   };
   NIXFLEET_KEEP_HISTORY_DAYS = {
