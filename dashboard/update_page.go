@@ -30,6 +30,7 @@ type Updates interface {
 
 // updateRoutes are the pages of updates, and what one may ask for there.
 func (d *Dashboard) updateRoutes(mux *http.ServeMux) {
+	d.live(mux, "/updates", d.updatesLive())
 	d.live(mux, "/updates/{owner}/{name}/{number}", d.updateLive())
 	mux.Handle("GET /updates/{owner}/{name}/{number}/explain", d.signedIn(d.explainPage))
 	for _, what := range []string{askMerge, askOnly, askHold, askRelease} {
@@ -95,8 +96,7 @@ func (s scene) detail(u fleet.UpdateDetail) detailView {
 
 // activity is where the history of v goes on.
 func (v detailView) activity() templ.SafeURL {
-	q := url.Values{"repo": {v.repo}, "update": {strconv.Itoa(v.Number)}}
-	return templ.URL("/activity?" + q.Encode())
+	return activityURL("repo", v.repo, "update", strconv.Itoa(v.Number))
 }
 
 // updateRegions lists everything live of the page of one update.

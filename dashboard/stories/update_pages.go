@@ -35,7 +35,50 @@ func (b book) updatePages() []Story {
 	)
 	frozen := &out[len(out)-7]
 	frozen.Overview.Repos[0].Policy.Updates.Freeze = []fleet.Freeze{b.window()}
-	return append(out, b.questions()...)
+	out = append(out, b.questions()...)
+	return append(out, b.lists()...)
+}
+
+// lists are the stories of the list of updates.
+func (b book) lists() []Story {
+	list := func(name, about, query string, o fleet.Overview, past []fleet.Update) Story {
+		return Story{Name: "updates-" + name, About: about, Path: "/updates" + query, Overview: o, Past: past}
+	}
+	next := b.ready()
+	next.ID, next.Number, next.Title = 43, 43, "flake.lock: Update nixpkgs"
+	hostile := b.hostile()
+	hostile.ID, hostile.Number, hostile.State = 7, 7, fleet.UpdateClosed
+	return []Story{
+		list("full", "The list: open ones, then those that ended, by pages.", "", b.fleet(b.nine(), b.holding(), b.failing44(), next), append([]fleet.Update{hostile}, b.past(29)...)),
+		list("empty", "The list: nothing yet, and how that changes.", "", b.fleet(b.nine()), nil),
+		list("none", "The list: nothing is like the filter.", "?state=conflict", b.fleet(b.nine()), nil),
+		list("merged", "The list: only merged ones.", "?state=merged&repo=aurora%2Fnixcfg", b.fleet(b.nine(), b.holding()), b.past(3)),
+	}
+}
+
+func (b book) failing44() fleet.Update {
+	u := b.failing()
+	u.ID, u.Number, u.Title = 44, 44, "flake.lock: Update home-manager"
+	return u
+}
+
+// past are updates that ended, newest first.
+func (b book) past(n int) []fleet.Update {
+	var list []fleet.Update
+	for i := range n {
+		u := b.merged()
+		u.ID, u.Number = int64(41-i), 41-i
+		u.MergedAt = b.ago(time.Duration(i*7+2) * 24 * time.Hour)
+		switch i % 4 {
+		case 1:
+			u.MergedBy = "alice"
+		case 3:
+			u = b.over(fleet.UpdateSuperseded, "Superseded.")
+			u.ID, u.Number, u.ChangedAt = int64(41-i), 41-i, b.ago(time.Duration(i*7+2)*24*time.Hour)
+		}
+		list = append(list, u)
+	}
+	return list
 }
 
 // questions are the dialogs of an update, as pages of their own.
