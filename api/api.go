@@ -68,6 +68,7 @@ type NewHost struct {
 	Attr string   `json:"attr,omitempty" doc:"Flake attribute that builds it; not with again" maxLength:"300" pattern:"^(nixos|darwin|home)Configurations\\.[A-Za-z0-9_@.-]+$" example:"nixosConfigurations.web1"`
 	Repo string   `json:"repo,omitempty" doc:"owner/name of its repository; may be left out when the App watches one only" example:"alice/nixcfg"`
 	Tags []string `json:"tags,omitempty" doc:"Tags that selectors use" example:"[\"canary\"]"`
+	Mode string   `json:"mode,omitempty" doc:"How it is treated: fleet takes part in rollouts, manual does not, automatic follows the default branch by itself" enum:"fleet,manual,automatic" default:"fleet"`
 	// Again is for a machine that was set up anew: the host keeps attribute, tags and
 	// history, and the key that it had is revoked.
 	Again bool `json:"again,omitempty" doc:"The host is known and its machine was set up anew: revoke its key, and keep everything else"`

@@ -199,7 +199,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 func TestAnAdminGetsTheTokenOnce(t *testing.T) {
 	t.Parallel()
 	s, url := serve(t)
-	want := api.NewHost{Name: "db1", Attr: "nixosConfigurations.db1", Tags: []string{"canary"}}
+	want := api.NewHost{Name: "db1", Attr: "nixosConfigurations.db1", Tags: []string{"canary"}, Mode: "fleet"}
 	got, err := (&api.Client{Server: url, Token: "all"}).NewHost(t.Context(), want)
 	if err != nil {
 		t.Fatal(err)

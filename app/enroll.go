@@ -59,7 +59,7 @@ func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (strin
 	}
 	token, now := newToken(), a.cfg.Now()
 	expires := now.Add(enrolTokenTTL)
-	host := fleet.Host{RepoID: repo.ID, Name: h.Name, Attr: h.Attr, Tags: h.Tags, Mode: "fleet"}
+	host := fleet.Host{RepoID: repo.ID, Name: h.Name, Attr: h.Attr, Tags: h.Tags, Mode: h.Mode}
 	err = a.db.CreateHost(ctx, db.NewHost{Host: host, TokenHash: hash(token), Expires: expires, By: by.Login}, now)
 	if errors.Is(err, db.ErrConflict) {
 		return "", time.Time{}, api.ErrExists

@@ -186,8 +186,9 @@ func (a *App) setupRoutes() (http.Handler, error) {
 func (a *App) pages() (*dashboard.Dashboard, error) {
 	pages, err := dashboard.New(dashboard.Config{
 		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a}, Setup: wizard{a}, Explainer: insight{a}, Policies: insight{a}, Activity: insight{a},
-		Updates: updates{a},
-		Now:     a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
+		Newcomers: newcomers{a},
+		Updates:   updates{a},
+		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)

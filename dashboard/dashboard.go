@@ -59,6 +59,7 @@ type Config struct {
 	Policies  Policies
 	Activity  Activity
 	Updates   Updates
+	Newcomers Newcomers
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -86,8 +87,8 @@ type Dashboard struct {
 
 // New checks cfg and prepares the routes.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Now == nil {
-		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity and Now must be set")
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers and Now must be set")
 	}
 	if cfg.Updates == nil {
 		return nil, errors.New("dashboard: Updates must be set")
@@ -147,6 +148,9 @@ func (d *Dashboard) routes() http.Handler {
 	d.live(mux, "/activity", d.activityLive())
 	mux.Handle("GET /activity/{file}", d.signedIn(d.exportActivity))
 	d.updateRoutes(mux)
+	mux.Handle("GET /enroll", d.signedIn(d.enrolPage))
+	mux.Handle("POST /enroll", d.signedIn(d.enrol))
+	d.live(mux, "/enroll/{name}", d.newcomerLive())
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))

@@ -54,6 +54,9 @@ type world struct {
 	actsAsked []fleet.ActQuery
 	actsErr   error
 
+	newcomer *fleet.Newcomer
+	enrolErr error
+
 	changed func()
 	updateShelf
 }
@@ -202,6 +205,7 @@ func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w.listen
 	cfg.Activity = w
 	cfg.Updates = w
+	cfg.Newcomers = w
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -86,7 +86,7 @@ func pageOf(t *testing.T, s stories.Story) string {
 	w := newWorld(s.Overview)
 	w.tell(s)
 	w.sessions["them"] = s.Role
-	w.acts = s.Acts
+	w.acts, w.newcomer = s.Acts, s.Newcomer
 	path, cookie := s.Path, "them"
 	if s.Role == "" {
 		path, cookie = "/login", ""

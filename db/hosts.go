@@ -180,3 +180,19 @@ func (d *DB) RevokeHost(ctx context.Context, name, actor string, now time.Time) 
 	}
 	return nil
 }
+
+// Newcomer reads a host on its way into the fleet: enrolled, revoked, or not yet there.
+func (d *DB) Newcomer(ctx context.Context, name string) (fleet.Newcomer, error) {
+	type row struct {
+		hostRow
+		TokenExpires time.Time
+		Repo         string
+	}
+	r, err := one[row](ctx, d.pool, `
+		select `+hostColumns+`, h.token_expires, coalesce(r.owner || '/' || r.name, '') as repo
+		from hosts h left join repos r on r.id = h.repo_id where h.name = @name`, args{"name": name})
+	if err != nil {
+		return fleet.Newcomer{}, fmt.Errorf("read host %s: %w", cleanText(name), err)
+	}
+	return fleet.Newcomer{Host: r.host(), Repo: r.Repo, Expires: r.TokenExpires}, nil
+}

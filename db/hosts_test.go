@@ -147,3 +147,27 @@ func TestHostThatComesBackWakesTheRolloutThatWaitsForIt(t *testing.T) {
 		t.Errorf("a host that was there all the time woke %v, %v", claims, err)
 	}
 }
+
+func TestANewcomerShowsHowFarItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	must(t, w.d.CreateHost(t.Context(), db.NewHost{
+		Host: fleet.Host{RepoID: w.repo.ID, Name: "web1", Attr: "nixosConfigurations.web1", Mode: "manual"}, TokenHash: []byte("x"), Expires: t0.Add(time.Hour), By: "ada",
+	}, t0))
+	n, err := w.d.Newcomer(t.Context(), "web1")
+	must(t, err)
+	if !n.Waits() || !n.Expires.Equal(t0.Add(time.Hour)) || n.Repo != "o/r7" || n.Host.Mode != "manual" {
+		t.Errorf("before it came it is %+v", n)
+	}
+	_, err = w.d.EnrollHost(t.Context(), []byte("x"), "web1", "U1", t0)
+	must(t, err)
+	if n, err = w.d.Newcomer(t.Context(), "web1"); err != nil || n.Waits() {
+		t.Errorf("once it is there it is %+v, %v", n, err)
+	}
+	if n := w.count(`select count(*) from history where kind = 'host.added' and actor = 'ada' and not detail ? 'token'`); n != 1 {
+		t.Errorf("that it was added stands %d times in the history", n)
+	}
+	if _, err := w.d.Newcomer(t.Context(), "nobody"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("an unknown host is %v", err)
+	}
+}

@@ -67,8 +67,9 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
 			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s.Role}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Now: time.Now,
-			Updates: shelf{s},
-			Build:   "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+			Newcomers: shelf{s},
+			Updates:   shelf{s},
+			Build:     "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 		})
 		if err != nil {
 			return nil, err
@@ -148,6 +149,17 @@ func (s shelf) SavePolicy(context.Context, fleet.Actor, string, string, time.Tim
 
 func (s shelf) Acts(_ context.Context, q fleet.ActQuery) ([]fleet.Act, error) {
 	return s.story.Acts[:min(len(s.story.Acts), q.Limit)], nil
+}
+
+func (s shelf) Enrol(context.Context, fleet.Actor, fleet.Newcomer, bool) (string, time.Time, error) {
+	return "nft_7q2zk5j4mv3x9w8r6t1y0u", time.Now().Add(time.Hour), nil
+}
+
+func (s shelf) Newcomer(_ context.Context, name string) (fleet.Newcomer, error) {
+	if s.story.Newcomer != nil {
+		return *s.story.Newcomer, nil
+	}
+	return fleet.Newcomer{Host: fleet.Host{Name: name, Attr: "nixosConfigurations." + name, Mode: "fleet"}, Repo: "aurora/nixcfg", Expires: time.Now().Add(time.Hour)}, nil
 }
 
 // nothing takes wishes and forgets them.

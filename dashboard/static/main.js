@@ -6,6 +6,7 @@ import "./tips.js";
 import "./theme.js";
 import "./ask.js";
 import "./copy.js";
+import "./enroll.js";
 import "./live.js";
 
 document.body.classList.add("script");

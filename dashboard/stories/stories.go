@@ -20,8 +20,9 @@ type Story struct {
 	Policy      *fleet.PolicyView  // what rules the repository
 	Acts        []fleet.Act        // the history, newest first
 
-	Detail *fleet.UpdateDetail // what is known of the update of the page
-	Past   []fleet.Update      // that have ended, newest first
+	Detail   *fleet.UpdateDetail // what is known of the update of the page
+	Past     []fleet.Update      // that have ended, newest first
+	Newcomer *fleet.Newcomer     // a host on its way
 }
 
 // All tells every story as of now.
@@ -46,6 +47,7 @@ func All(now time.Time) []Story {
 	out = append(out, b.settings()...)
 	out = append(out, b.activity()...)
 	out = append(out, b.updatePages()...)
+	out = append(out, b.enrolling()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
