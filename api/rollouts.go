@@ -151,11 +151,14 @@ func known(s fleet.System) *fleet.System {
 // rolloutError puts what a rollout's service answers into HTTP's words.
 func rolloutError(err error, what string) error {
 	var refused Refused
+	var field *fleet.FieldError
 	switch {
 	case errors.Is(err, ErrUnknown):
 		return huma.Error404NotFound("There is no " + what + ".")
 	case errors.Is(err, ErrInvalid):
 		return huma.Error422UnprocessableEntity(err.Error())
+	case errors.As(err, &field):
+		return huma.Error422UnprocessableEntity("The rollout was not started.", &huma.ErrorDetail{Location: "header." + field.Field, Message: field.Text})
 	case errors.As(err, &refused):
 		return huma.Error409Conflict(refused.Error())
 	}

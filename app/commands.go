@@ -145,7 +145,7 @@ func (a *App) commandRollout(ctx context.Context, u fleet.Update, by fleet.Actor
 	if r == nil {
 		return void("There is no rollout of this update."), nil
 	}
-	s, err := rolloutActs{a}.steer(ctx, by, *r, verb, fmt.Sprintf("%s in a comment on pull request #%d", verb, u.Number))
+	s, err := rolloutActs{a}.steer(ctx, by, *r, fleet.Verb(verb), fmt.Sprintf("%s in a comment on pull request #%d", verb, u.Number))
 	if why, ok := errors.AsType[api.Refused](err); ok {
 		return void("%s", why), nil
 	}
@@ -187,7 +187,7 @@ func (a *App) commandDeploy(ctx context.Context, u fleet.Update, by fleet.Actor,
 
 // commandAgain brings the merge commit to the hosts that its rollout did not bring it to.
 func (a *App) commandAgain(ctx context.Context, by fleet.Actor, r fleet.Rollout, reason string) (db.RequestEnd, error) {
-	n, err := rolloutActs{a}.retried(ctx, by, r, reason, "")
+	n, err := rolloutActs{a}.retried(ctx, by, r, reason)
 	if _, ok := errors.AsType[api.Refused](err); ok {
 		return void("There is a rollout of %.7s already; it is %s. %v Name hosts to deploy to them once more.", r.Commit, words(r.State), err), nil
 	}

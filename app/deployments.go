@@ -55,5 +55,5 @@ func (a *App) undeployed(rollout string, err error) error {
 	return fmt.Errorf("show rollout %s as a deployment: %w", rollout, later(err))
 }
 
-// rolloutURL is where a rollout is seen: its card on the fleet's page.
-func (a *App) rolloutURL(rollout string) string { return a.cfg.URL + "/#r-" + rollout }
+// rolloutURL is the page of a rollout.
+func (a *App) rolloutURL(rollout string) string { return a.cfg.URL + "/rollouts/" + rollout }

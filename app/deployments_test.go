@@ -69,7 +69,7 @@ func TestARolloutShowsAsOneDeployment(t *testing.T) {
 	}
 	want := []forgetest.Deployment{{
 		ID: p.hub.Deployments(pressedRepo)[0].ID, SHA: u.MergeSHA, Environment: "NixFleet", Description: "NixFleet brings it to the hosts",
-		States: []string{"queued", "error"}, LogURL: p.url + "/#r-" + r.ID, Said: "The rollout is halted.",
+		States: []string{"queued", "error"}, LogURL: p.url + "/rollouts/" + r.ID, Said: "The rollout is halted.",
 	}}
 	if d := cmp.Diff(want, p.hub.Deployments(pressedRepo)); d != "" {
 		t.Errorf("deployments (-want +got):\n%s", d)

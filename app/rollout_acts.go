@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,18 +50,6 @@ func (x rolloutActs) find(ctx context.Context, id string) (fleet.Rollout, error)
 	return x.a.db.Rollout(ctx, like[0])
 }
 
-// verbs are what a person can say of a rollout as a whole, and when that is so already.
-var verbs = map[string]struct {
-	event   fleet.RolloutEvent
-	past    string
-	already []fleet.RolloutState
-}{
-	"pause":    {fleet.RolloutPause, "paused", []fleet.RolloutState{fleet.RolloutPaused}},
-	"resume":   {fleet.RolloutResume, "resumed", []fleet.RolloutState{fleet.RolloutRunning}},
-	"abort":    {fleet.RolloutAbort, "aborted", []fleet.RolloutState{fleet.RolloutAborted}},
-	"rollback": {fleet.RolloutRollBack, "rolled back", []fleet.RolloutState{fleet.RolloutRollingBack, fleet.RolloutRolledBack}},
-}
-
 // steering is what a verb comes to for one rollout: a change of its state, a rollout
 // that restores what was before it, or nothing, because it is so already.
 type steering struct {
@@ -70,78 +59,47 @@ type steering struct {
 }
 
 // steer finds out what a verb comes to.
-func (x rolloutActs) steer(ctx context.Context, by fleet.Actor, r fleet.Rollout, verb, reason string) (steering, error) {
-	v, known := verbs[verb]
-	if !known {
-		return steering{}, inTheWay("A rollout can't be asked to %s.", verb)
+func (x rolloutActs) steer(ctx context.Context, by fleet.Actor, r fleet.Rollout, verb fleet.Verb, reason string) (steering, error) {
+	var near fleet.Around
+	if verb == fleet.VerbRollback && r.State.Terminal() { // only then it matters
+		var err error
+		if near, err = x.around(ctx, r); err != nil {
+			return steering{}, err
+		}
 	}
-	says := fmt.Sprintf("The rollout of %.7s is %s.", r.Commit, v.past)
-	if slices.Contains(v.already, r.State) {
-		return steering{says: says}, nil
+	s := steering{says: fmt.Sprintf("The rollout of %.7s is %s.", r.Commit, verb.Past())}
+	switch to := fleet.Steer(r, verb, near); {
+	case to.Why != "":
+		return steering{}, api.Refused(to.Why)
+	case to.Restore:
+		s.restore = &db.RolloutRestore{Of: r.ID, New: db.NewRollout{
+			ID: newID(x.a.cfg.Now()), ByPerson: true, Reason: cmp.Or(reason, "asked for by "+by.Login), Actor: by.Login,
+		}}
+	case !to.Already:
+		s.move = &db.RolloutMove{ID: r.ID, StateChange: db.StateChange{
+			From: []fleet.RolloutState{r.State}, To: to.To, Actor: by.Login, Reason: reason,
+		}}
+		if to.To == fleet.RolloutRollingBack {
+			s.says = fmt.Sprintf("The rollout of %.7s rolls back.", r.Commit)
+		}
 	}
-	if verb == "rollback" && r.State.Terminal() {
-		return x.undo(ctx, by, r, reason)
-	}
-	if verb == "rollback" && r.Kind == fleet.RolloutRestore {
-		return steering{}, inTheWay("This rollout brings hosts back already. To stop it, abort it.")
-	}
-	to := fleet.NextRolloutState(r.State, v.event)
-	if to == r.State || !fleet.LegalRollout(r.State, to) {
-		return steering{}, inTheWay("The rollout is %s, so it can't be %s.%s", words(r.State), v.past, instead(r.State, verb))
-	}
-	if to == fleet.RolloutRollingBack {
-		says = fmt.Sprintf("The rollout of %.7s rolls back.", r.Commit)
-	}
-	return steering{says: says, move: &db.RolloutMove{ID: r.ID, StateChange: db.StateChange{
-		From: []fleet.RolloutState{r.State}, To: to, Actor: by.Login, Reason: reason,
-	}}}, nil
+	return s, nil
 }
 
 func words(s fleet.RolloutState) string { return strings.ReplaceAll(string(s), "_", " ") }
 
-// instead says what helps where a verb does not.
-func instead(s fleet.RolloutState, verb string) string {
-	switch {
-	case s == fleet.RolloutHalted && verb == "resume":
-		return " Its failures would halt it again; retry it once they are repaired."
-	case s == fleet.RolloutPlanned && verb != "abort":
-		return " No host has begun; abort it to keep it from starting."
-	}
-	return ""
-}
-
-// undo restores what was before a rollout that has ended.
-func (x rolloutActs) undo(ctx context.Context, by fleet.Actor, r fleet.Rollout, reason string) (steering, error) {
-	if r.Kind == fleet.RolloutRestore {
-		return steering{}, inTheWay("This rollout brought hosts back itself. To bring a commit to them, deploy it.")
-	}
-	if err := x.notOvertaken(ctx, r, "Rolling back would take that one back, too. Deploy the commit that you want, with backward"); err != nil {
-		return steering{}, err
-	}
+// around reads what is around a rollout.
+func (x rolloutActs) around(ctx context.Context, r fleet.Rollout) (fleet.Around, error) {
+	near := fleet.Around{Hosts: map[string]fleet.Host{}}
 	hosts, err := x.hosts(ctx, r.RepoID)
 	if err != nil {
-		return steering{}, err
+		return near, err
 	}
-	of := make(map[string]fleet.Host, len(hosts))
 	for _, h := range hosts {
-		of[h.Name] = h
+		near.Hosts[h.Name] = h
 	}
-	if _, back := fleet.MakeRestore(r, of); len(back) == 0 {
-		return steering{}, inTheWay("No host has to go back: none that switched in this rollout still runs what it brought, as far as is known.")
-	}
-	now := x.a.cfg.Now()
-	return steering{says: fmt.Sprintf("The rollout of %.7s is rolled back.", r.Commit), restore: &db.RolloutRestore{
-		Of: r.ID, New: db.NewRollout{ID: newID(now), ByPerson: true, Reason: cmp.Or(reason, "asked for by "+by.Login), Actor: by.Login},
-	}}, nil
-}
-
-// notOvertaken refuses what would take a later rollout back.
-func (x rolloutActs) notOvertaken(ctx context.Context, r fleet.Rollout, instead string) error {
-	later, err := x.a.db.Overtook(ctx, r)
-	if err == nil && later != "" {
-		err = inTheWay("The rollout %s of another commit has begun since. %s.", later, instead)
-	}
-	return err
+	near.Overtook, err = x.a.db.Overtook(ctx, r)
+	return near, err
 }
 
 // hosts are those of a repository.
@@ -150,11 +108,15 @@ func (x rolloutActs) hosts(ctx context.Context, repoID int64) ([]fleet.Host, err
 	return slices.DeleteFunc(hosts, func(h fleet.Host) bool { return h.RepoID != repoID }), err
 }
 
-// Steer pauses, resumes, aborts or rolls back.
-func (x rolloutActs) Steer(ctx context.Context, by fleet.Actor, id, verb, reason string) (fleet.Rollout, error) {
+// Steer pauses, resumes, aborts or rolls back. seen is the state that the person saw
+// the rollout in; empty where they saw none.
+func (x rolloutActs) Steer(ctx context.Context, by fleet.Actor, id string, verb fleet.Verb, seen fleet.RolloutState, reason string) (fleet.Rollout, error) {
 	r, err := x.find(ctx, id)
 	if err != nil {
 		return r, err
+	}
+	if seen != "" && seen != r.State && !fleet.Steer(r, verb, fleet.Around{}).Already {
+		return r, inTheWay("The rollout was %s when you looked, and is %s now. Look at it again.", words(seen), words(r.State))
 	}
 	s, err := x.steer(ctx, by, r, verb, reason)
 	if err != nil {
@@ -174,10 +136,10 @@ func (x rolloutActs) Steer(ctx context.Context, by fleet.Actor, id, verb, reason
 	if readErr != nil {
 		return r, readErr
 	}
-	if err != nil && !slices.Contains(verbs[verb].already, is.State) { // else it was a double click
+	if err != nil && !fleet.Steer(is, verb, fleet.Around{}).Already { // else it was a double click
 		return r, inTheWay("The rollout moved just now, or another one is under way. Look at it again.")
 	}
-	x.a.log.Info().Str("rollout", r.ID).Str("by", by.Login).Str("verb", verb).Msg(s.says)
+	x.a.log.Info().Str("rollout", r.ID).Str("by", by.Login).Str("verb", string(verb)).Msg(s.says)
 	return is, nil
 }
 
@@ -215,69 +177,103 @@ func progressWords(r fleet.Rollout, host string) string {
 	return "it moved just now; look at it again"
 }
 
-// retried is the rollout that a retry of r would be.
-func (x rolloutActs) retried(ctx context.Context, by fleet.Actor, r fleet.Rollout, reason, key string) (db.NewRollout, error) {
+// retried is the rollout that a retry of r would be: of all its hosts that did not get
+// there, or of those named.
+func (x rolloutActs) retried(ctx context.Context, by fleet.Actor, r fleet.Rollout, reason string, hosts ...string) (db.NewRollout, error) {
 	var none db.NewRollout
-	names := fleet.RetryHosts(r)
-	switch {
-	case r.Kind == fleet.RolloutRestore:
-		return none, inTheWay("This rollout brings hosts back. To try that again, roll back %s once more.", r.Restores)
-	case r.State != fleet.RolloutHalted && !r.State.Terminal():
-		return none, inTheWay("The rollout is %s. What failed can be tried again once it has halted or ended.", words(r.State))
-	case len(names) == 0:
-		return none, inTheWay("There is nothing to try again: every host of it is done, catches up by itself, or was taken out.")
-	}
-	if err := x.notOvertaken(ctx, r, "To retry this one would take that one back. Retry that one, or deploy the commit that you want"); err != nil {
+	near, err := x.around(ctx, r)
+	if err != nil {
 		return none, err
+	}
+	names, why := fleet.Retry(r, near, hosts...)
+	if why != "" {
+		return none, api.Refused(why)
 	}
 	policy, err := x.a.db.RolloutPolicy(ctx, r.ID)
 	if err != nil {
 		return none, err
 	}
-	now := x.a.cfg.Now()
-	n := db.NewRollout{
-		ID: newID(now), Kind: r.Kind, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, Deploy: policy, Only: names,
+	return db.NewRollout{
+		ID: newID(x.a.cfg.Now()), Kind: r.Kind, RepoID: r.RepoID, UpdateID: r.UpdateID, Commit: r.Commit, Deploy: policy, Only: names,
 		// That it failed is what a retry is about.
 		ByPerson: true, Force: true,
 		Reason: cmp.Or(reason, fmt.Sprintf("retry of rollout %s", r.ID)), Actor: by.Login,
-	}
-	n.Request, n.Once = wishKey(by, key, "retry", r.ID)
-	return n, nil
+		Request: wish(by, append([]string{"retry", r.ID}, hosts...)...),
+	}, nil
 }
 
-// Retry starts a rollout of the same commit to the hosts that did not get there.
-func (x rolloutActs) Retry(ctx context.Context, by fleet.Actor, id, reason, key string) (fleet.Rollout, error) {
+// Retry starts a rollout of the same commit to the hosts that did not get there, or to
+// those of them that are named.
+func (x rolloutActs) Retry(ctx context.Context, by fleet.Actor, id, reason, key string, hosts ...string) (fleet.Rollout, error) {
 	r, err := x.find(ctx, id)
 	if err != nil {
 		return r, err
 	}
-	n, err := x.retried(ctx, by, r, reason, key)
+	k := rolloutKey(key, "retry", r.ID, hosts, reason)
+	if known, err := x.begun(ctx, by, k); known != nil || err != nil {
+		return orNone(known), err
+	}
+	n, err := x.retried(ctx, by, r, reason, hosts...)
 	if err != nil {
 		return r, err
 	}
-	return x.begin(ctx, n)
+	return x.begin(ctx, n, k)
 }
 
 // begin starts a rollout at a person's word.
-func (x rolloutActs) begin(ctx context.Context, n db.NewRollout) (fleet.Rollout, error) {
+func (x rolloutActs) begin(ctx context.Context, n db.NewRollout, key db.OrderKey) (fleet.Rollout, error) {
+	n.Key = key
 	id, err := x.a.db.StartRollout(ctx, n, x.a.cfg.Now())
 	if errors.Is(err, db.ErrQuarantined) {
 		why, _ := x.a.db.Quarantined(ctx, n.RepoID, n.Commit)
 		return fleet.Rollout{}, inTheWay("%.7s is in quarantine: %s To deploy it all the same, use force; to let it spread again, lift the quarantine.", n.Commit, why)
 	}
 	if err != nil {
-		return fleet.Rollout{}, err
+		return fleet.Rollout{}, asField(err)
 	}
 	x.a.log.Info().Str("rollout", id).Str("commit", n.Commit).Str("by", n.Actor).Msg("rollout asked for")
 	return x.a.db.Rollout(ctx, id)
 }
 
-// wishKey names a wish. One that came with a key of its own is the same one for ever;
-// else the same words of the same person are, for as long as the rollout goes on.
-func wishKey(by fleet.Actor, key string, words ...string) (request string, once bool) {
-	if key != "" {
-		words = []string{"key", key}
+// begun reads the rollout that the same request has begun before; nil where none has.
+func (x rolloutActs) begun(ctx context.Context, by fleet.Actor, key db.OrderKey) (*fleet.Rollout, error) {
+	if key.Key == "" {
+		return nil, nil
 	}
+	id, err := x.a.db.RolloutOfKey(ctx, by.Login, key)
+	if errors.Is(err, db.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, asField(err)
+	}
+	r, err := x.a.db.Rollout(ctx, id)
+	return &r, err
+}
+
+func orNone(r *fleet.Rollout) fleet.Rollout {
+	if r == nil {
+		return fleet.Rollout{}
+	}
+	return *r
+}
+
+// wish names what a person asks for: said again, under whichever key, it is the same for
+// as long as the rollout goes on.
+func wish(by fleet.Actor, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(append(words, by.Login), "\x00")))
-	return hex.EncodeToString(sum[:16]), key != ""
+	return hex.EncodeToString(sum[:16])
+}
+
+// rolloutKey is what makes a request for a rollout recognisable when it comes again.
+func rolloutKey(key string, what ...any) db.OrderKey {
+	if key == "" {
+		return db.OrderKey{}
+	}
+	b, err := json.Marshal(append([]any{"rollout"}, what...))
+	if err != nil {
+		panic(err) // strings and flags always encode
+	}
+	sum := sha256.Sum256(b)
+	return db.OrderKey{Key: key, Sum: hex.EncodeToString(sum[:])}
 }

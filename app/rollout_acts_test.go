@@ -108,8 +108,8 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 	h.does("web2", agentbus.StepSwitching, agentbus.StepHealthy)
 	h.does("web3", agentbus.StepSwitching, agentbus.StepHealthy)
 	h.want("when it is done", "deploy superseded, deploy succeeded")
-	if r, err := h.client.RetryRollout(t.Context(), first.ID, "", "K1"); err != nil || r.State != "succeeded" {
-		t.Errorf("the same request once more: %+v, %v", r.State, err)
+	if r, err := h.client.RetryRollout(t.Context(), first.ID, "the disk has room", "K1"); err != nil || r.ID != h.latest().ID {
+		t.Errorf("the same request once more: %+v, %v", r.ID, err)
 	}
 	_, err := h.client.RetryRollout(t.Context(), "latest", "", "")
 	denied(t, "nothing failed", err, "There is nothing to try again")

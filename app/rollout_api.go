@@ -69,7 +69,7 @@ func (s service) StartRollout(ctx context.Context, by fleet.Actor, w api.NewRoll
 
 // SteerRollout pauses, resumes, aborts or rolls back.
 func (s service) SteerRollout(ctx context.Context, by fleet.Actor, id, verb, reason string) (api.Rollout, error) {
-	r, err := rolloutActs(s).Steer(ctx, by, id, verb, reason)
+	r, err := rolloutActs(s).Steer(ctx, by, id, fleet.Verb(verb), "", reason)
 	return s.shownRollout(ctx, r, err)
 }
 
@@ -105,7 +105,7 @@ func (s service) LiftQuarantine(ctx context.Context, by fleet.Actor, commit, rea
 	if err != nil {
 		return api.Quarantined{}, err
 	}
-	var found []db.Quarantine
+	var found []fleet.Quarantine
 	for _, q := range list {
 		if strings.HasPrefix(q.Commit, commit) {
 			found = append(found, q)

@@ -27,43 +27,59 @@ type RolloutRequest struct {
 	Backward bool   // also to hosts that run a later commit
 	Force    bool   // also where the commit is in quarantine
 	Reason   string
-	Key      string // names the wish, see wishKey
+	Key      string // names the wish, see rolloutKey
+}
+
+// startPlan is what a wish to bring a commit to hosts comes to.
+type startPlan struct {
+	commit string
+	deploy fleet.DeployPolicy // as the person wants it
+	hosts  []fleet.Host       // that take part
+	later  []string           // of these, those that run a later commit
+}
+
+// plan finds out what a wish comes to, without doing anything.
+func (x rolloutActs) plan(ctx context.Context, q RolloutRequest) (startPlan, error) {
+	var p startPlan
+	state, err := x.a.branch(ctx, q.Repo)
+	if err != nil {
+		return p, err
+	}
+	if !state.Policy.Known() {
+		return p, inTheWay("The policy can't be read, so nobody knows how to deploy: %s", state.Policy.Err)
+	}
+	if p.commit, err = x.commit(ctx, state, q.Ref); err != nil {
+		return p, err
+	}
+	if p.deploy, p.hosts, err = x.picked(ctx, q, state.Policy.Value.Deploy); err != nil {
+		return p, err
+	}
+	p.later, err = x.runLater(ctx, q.Repo, p.commit, p.hosts)
+	return p, err
 }
 
 // Start begins a rollout.
 func (x rolloutActs) Start(ctx context.Context, by fleet.Actor, q RolloutRequest) (fleet.Rollout, error) {
-	state, err := x.a.branch(ctx, q.Repo)
+	key := rolloutKey(q.Key, "start", q.Repo.ID, q.Ref, q.Hosts, q.AtOnce, q.Backward, q.Force, q.Reason)
+	if known, err := x.begun(ctx, by, key); known != nil || err != nil {
+		return orNone(known), err
+	}
+	p, err := x.plan(ctx, q)
 	if err != nil {
 		return fleet.Rollout{}, err
 	}
-	if !state.Policy.Known() {
-		return fleet.Rollout{}, inTheWay("The policy can't be read, so nobody knows how to deploy: %s", state.Policy.Err)
-	}
-	commit, err := x.commit(ctx, state, q.Ref)
-	if err != nil {
-		return fleet.Rollout{}, err
-	}
-	deploy, picked, err := x.picked(ctx, q, state.Policy.Value.Deploy)
-	if err != nil {
-		return fleet.Rollout{}, err
-	}
-	later, err := x.runLater(ctx, q.Repo, commit, picked)
-	if err != nil {
-		return fleet.Rollout{}, err
-	}
-	now := x.a.cfg.Now()
 	n := db.NewRollout{
-		ID: newID(now), Kind: fleet.RolloutDeploy, RepoID: q.Repo.ID, Commit: commit, Deploy: deploy, ByPerson: true, Force: q.Force,
+		ID: newID(x.a.cfg.Now()), Kind: fleet.RolloutDeploy, RepoID: q.Repo.ID, Commit: p.commit, Deploy: p.deploy, ByPerson: true, Force: q.Force,
 		Reason: cmp.Or(q.Reason, "asked for by "+by.Login), Actor: by.Login,
 	}
 	switch {
-	case len(later) > 0 && !q.Backward:
-		return fleet.Rollout{}, inTheWay("%s later than %.7s. To take them back to it, say backward.", runs(later), commit)
-	case len(later) > 0:
+	case len(p.later) > 0 && !q.Backward:
+		return fleet.Rollout{}, inTheWay("%s later than %.7s. To take them back to it, say backward.", runs(p.later), p.commit)
+	case len(p.later) > 0:
 		n.Kind = fleet.RolloutBackward
 	}
-	n.Request, n.Once = wishKey(by, q.Key, "start", string(n.Kind), fmt.Sprint(q.Repo.ID), commit, q.Hosts, fmt.Sprint(q.AtOnce))
-	return x.begin(ctx, n)
+	n.Request = wish(by, "start", string(n.Kind), fmt.Sprint(q.Repo.ID), p.commit, q.Hosts, fmt.Sprint(q.AtOnce))
+	return x.begin(ctx, n, key)
 }
 
 // commit finds the commit that is meant. Only what is on the default branch is deployed.

@@ -189,6 +189,8 @@ func (a *App) pages() (*dashboard.Dashboard, error) {
 		Newcomers: newcomers{a},
 		Updates:   updates{a},
 		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
+
+		Rollouts: rolloutPages{a},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("dashboard: %w", err)

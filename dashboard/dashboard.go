@@ -60,6 +60,7 @@ type Config struct {
 	Activity  Activity
 	Updates   Updates
 	Newcomers Newcomers
+	Rollouts  Rollouts
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -87,8 +88,8 @@ type Dashboard struct {
 
 // New checks cfg and prepares the routes.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Now == nil {
-		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers and Now must be set")
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts and Now must be set")
 	}
 	if cfg.Updates == nil {
 		return nil, errors.New("dashboard: Updates must be set")
@@ -154,6 +155,7 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))
+	d.rolloutRoutes(mux)
 	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
 	mux.Handle("POST /login", http.HandlerFunc(d.login))
 	mux.Handle("POST /logout", http.HandlerFunc(d.logout))

@@ -59,6 +59,8 @@ type world struct {
 
 	changed func()
 	updateShelf
+
+	rolls rolloutWorld
 }
 
 func newWorld(o fleet.Overview) *world {
@@ -69,6 +71,7 @@ func newWorld(o fleet.Overview) *world {
 func (w *world) tell(s stories.Story) {
 	w.overview, w.told, w.policy = s.Overview, s.Explanation, s.Policy
 	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
+	w.rolls.tell(s)
 	w.sessions["op"] = cmp.Or(s.Role, RoleOperator)
 }
 
@@ -206,6 +209,7 @@ func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	cfg.Activity = w
 	cfg.Updates = w
 	cfg.Newcomers = w
+	cfg.Rollouts = &w.rolls
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

@@ -200,16 +200,4 @@ func (f offer) confirm(deploy bool) string {
 }
 
 // stopRule says what a failure does.
-func (f offer) stopRule() string {
-	what := map[string]string{
-		"rollback":  "ends the rollout; hosts that have switched go back to what they ran",
-		"revert_pr": "stops the rollout and opens a pull request that reverts the commit; hosts that have switched stay switched",
-	}[f.onFailure]
-	if what == "" {
-		what = "stops the rollout; hosts that have switched stay switched"
-	}
-	if f.budget <= 1 {
-		return "The first failure " + what + "."
-	}
-	return fmt.Sprintf("Failure number %d %s.", f.budget, what)
-}
+func (f offer) stopRule() string { return failureRule(f.budget, f.onFailure) }

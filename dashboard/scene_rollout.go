@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 type rolloutView struct {
 	fleet.Rollout
 	look     look
-	waves    []waveView
 	failures []fleet.HostProgress
 	counts   string // e.g. "2 under way · 3 waiting · 1 failed"
 	done     int
@@ -25,16 +23,10 @@ type rolloutView struct {
 	stopped  string        // what it waits for, when it does not move by itself
 }
 
-// waveView is one wave with its hosts.
-type waveView struct {
-	name  string
-	soak  string
-	now   bool // the wave that is under way
-	hosts []fleet.HostProgress
-	more  string // the hosts of a large wave that have no chip of their own
-}
+// failuresShown is how many failures a card tells; the rollout's page has all.
+const failuresShown = 3
 
-// crowd is how many hosts of a wave get a chip each; of more, only those that
+// crowd is how many hosts of a wave get a line each; of more, only those that
 // somebody may want to look at.
 const crowd = 24
 
@@ -54,12 +46,11 @@ func (s scene) rollout(r fleet.Rollout) rolloutView {
 			v.update, v.page = &s.o.Updates[i], pullURL(s.webURL, s.o.Updates[i])
 		}
 	}
-	v.waves = wavesOf(r)
 	v.count()
 	switch r.State {
 	case fleet.RolloutHalted:
 		v.stopped = plural(len(v.failures), "host", "hosts") + " failed, which is as many as the policy takes. " +
-			"Hosts that have switched stay switched; no other host is touched. To go on, Merge & Deploy an update that repairs it."
+			"Hosts that have switched stay switched; no other host is touched. To go on, retry what failed, or Merge & Deploy an update that repairs it."
 	case fleet.RolloutPaused:
 		v.stopped = "Paused. Hosts that are under way finish; no other host starts."
 	case fleet.RolloutRollingBack:
@@ -69,49 +60,6 @@ func (s scene) rollout(r fleet.Rollout) rolloutView {
 		v.stopped = strings.TrimSpace(v.stopped + " " + r.Revert.Found)
 	}
 	return v
-}
-
-func wavesOf(r fleet.Rollout) []waveView {
-	waves := make([]waveView, max(1, len(r.Plan.Waves)))
-	for i, w := range r.Plan.Waves {
-		waves[i].name = cmp.Or(w.Name, fmt.Sprintf("wave %d", i+1))
-		if w.Soak > 0 {
-			waves[i].soak = "then " + span(w.Soak) + " of watching"
-		}
-	}
-	for _, h := range r.Hosts {
-		i := min(max(h.Wave, 0), len(waves)-1)
-		waves[i].hosts = append(waves[i].hosts, h)
-	}
-	for i, w := range waves {
-		for _, h := range w.hosts {
-			waves[i].now = waves[i].now || h.State.UnderWay()
-		}
-		if len(w.hosts) > crowd {
-			waves[i].fold()
-		}
-	}
-	return waves
-}
-
-// fold keeps the hosts that are under way or in trouble, and counts the others.
-func (w *waveView) fold() {
-	count := map[fleet.HostState]int{}
-	kept := w.hosts[:0:0]
-	for _, h := range w.hosts {
-		if h.State.UnderWay() || h.State == fleet.HostFailed || h.State == fleet.HostReverted {
-			kept = append(kept, h)
-		} else {
-			count[h.State]++
-		}
-	}
-	var parts []string
-	for _, s := range []fleet.HostState{fleet.HostHealthy, fleet.HostWaiting, fleet.HostOffline, fleet.HostDeferred, fleet.HostExcluded, fleet.HostCancelled} {
-		if count[s] > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count[s], strings.ToLower(hostLook(s).word)))
-		}
-	}
-	w.hosts, w.more = kept, strings.Join(parts, " · ")
 }
 
 // segments is the bar of a large rollout, in thousandths of its width.

@@ -109,7 +109,7 @@ func (d *DB) RolloutsLike(ctx context.Context, prefix string) ([]string, error) 
 func (d *DB) Overtook(ctx context.Context, r fleet.Rollout) (id string, err error) {
 	id, err = value[string](ctx, d.pool, `
 		select coalesce((select o.id from rollouts o join rollouts r on r.id = @id
-			where o.repo_id = r.repo_id and (o.created_at, o.id) > (r.created_at, r.id) and o.kind <> 'restore'
+			where `+newerThan+`
 				and o.commit_sha <> r.commit_sha and o.started_at is not null
 			order by o.created_at desc, o.id desc limit 1), '')`, args{"id": r.ID})
 	if err != nil {

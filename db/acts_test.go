@@ -33,9 +33,25 @@ func TestAPersonsWishBeginsOneRollout(t *testing.T) {
 	_, err := w.d.Pool().Exec(t.Context(), `update rollouts set state = 'succeeded', ended_at = now()`)
 	must(t, err)
 	start(w.wish("P4", "ccc", "ada wants ccc"), "P4")
-	once := w.wish("P5", "ccc", "ada wants ccc")
-	once.Once = true // the same request, repeated because its answer was lost
-	start(once, "P4")
+	keyed := func(id, sum string) db.NewRollout {
+		n := w.wish(id, "ccc", "")
+		n.Key = db.OrderKey{Key: "K1", Sum: sum}
+		return n
+	}
+	start(keyed("K1", "all of ccc"), "K1")
+	_, err = w.d.Pool().Exec(t.Context(), `update rollouts set state = 'succeeded', ended_at = now()`)
+	must(t, err)
+	start(keyed("K2", "all of ccc"), "K1") // the same request, repeated because its answer was lost
+	start(w.wish("P7", "ccc", "ada wants ccc"), "P7")
+	other := w.wish("P8", "ccc", "ada wants ccc")
+	other.Key = db.OrderKey{Key: "K9", Sum: "ada wants ccc"}
+	start(other, "P7") // another press for what goes on
+	_, err = w.d.Pool().Exec(t.Context(), `update rollouts set state = 'succeeded', ended_at = now()`)
+	must(t, err)
+	start(other, "P7")
+	if _, err := w.d.StartRollout(t.Context(), keyed("K3", "web1 of ccc"), w.now); !errors.Is(err, db.ErrOtherRequest) {
+		t.Errorf("the key for another wish: %v, want ErrOtherRequest", err)
+	}
 	only := w.wish("P6", "ccc", "")
 	only.Only = []string{"web1"}
 	start(only, "P6")

@@ -118,8 +118,8 @@ func maybe[T any](p *T) any {
 	return *p
 }
 
-// OrderKey makes a request for orders one: the same key of the same person is the
-// same request.
+// OrderKey makes a request for orders, or for a rollout, one: the same key of the same
+// person is the same request.
 type OrderKey struct {
 	Key string // empty: a request of its own
 	Sum string // of what is asked for
@@ -134,21 +134,27 @@ func (d *DB) OrdersOfKey(ctx context.Context, actor string, k OrderKey) ([]fleet
 	return ordersOfKey(ctx, d.pool, actor, k)
 }
 
-func ordersOfKey(ctx context.Context, q querier, actor string, k OrderKey) ([]fleet.Order, error) {
+// requestOfKey reads the ids of what an earlier request came to.
+func requestOfKey(ctx context.Context, q querier, actor string, k OrderKey) ([]string, error) {
 	type row struct {
 		Sum    string
 		Orders []string
 	}
 	r, err := one[row](ctx, q, `select sum, orders from order_requests where actor = @actor and key = @key`,
 		args{"actor": actor, "key": k.Key})
+	if err == nil && r.Sum != k.Sum {
+		err = ErrOtherRequest
+	}
+	return r.Orders, err
+}
+
+func ordersOfKey(ctx context.Context, q querier, actor string, k OrderKey) ([]fleet.Order, error) {
+	ids, err := requestOfKey(ctx, q, actor, k)
 	if err != nil {
 		return nil, err
 	}
-	if r.Sum != k.Sum {
-		return nil, ErrOtherRequest
-	}
 	return all[fleet.Order](ctx, q, `select `+orderColumns+` from orders o where o.id = any(@ids) order by o.host, o.gen`,
-		args{"ids": r.Orders})
+		args{"ids": ids})
 }
 
 // IssueOrdersOnce is IssueOrders for a request that may be repeated: the second time

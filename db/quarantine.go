@@ -9,17 +9,6 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// Quarantine is a commit that a rollout showed to be bad.
-type Quarantine struct {
-	RepoID   int64
-	Commit   string
-	Rollout  string // that showed it
-	Reason   string
-	At       time.Time
-	LiftedBy string // a person, who said that it may spread again
-	LiftedAt time.Time
-}
-
 const quarantineColumns = `q.repo_id, q.commit_sha as commit, q.rollout_id as rollout, q.reason, q.at, q.lifted_by, q.lifted_at`
 
 // Quarantined tells why a commit must not come to further hosts by itself; empty
@@ -39,8 +28,8 @@ func quarantined(ctx context.Context, q querier, repoID int64, commit string) (s
 }
 
 // Quarantines lists the commits in quarantine, newest first.
-func (d *DB) Quarantines(ctx context.Context) ([]Quarantine, error) {
-	list, err := all[Quarantine](ctx, d.pool, `
+func (d *DB) Quarantines(ctx context.Context) ([]fleet.Quarantine, error) {
+	list, err := all[fleet.Quarantine](ctx, d.pool, `
 		select `+quarantineColumns+` from quarantine q where q.lifted_at is null order by q.at desc, q.commit_sha limit 1000`, args{})
 	if err != nil {
 		return nil, fmt.Errorf("list commits in quarantine: %w", err)

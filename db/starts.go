@@ -26,16 +26,17 @@ type NewRollout struct {
 	Actor    string
 
 	ByPerson bool
-	Force    bool   // also where the commit is in quarantine
-	Request  string // names the person's wish: while a rollout of it goes on, it is not begun again
-	Once     bool   // nor after that
+	Force    bool     // also where the commit is in quarantine
+	Request  string   // names the person's wish: while a rollout of it goes on, it is not begun again
+	Key      OrderKey // the same request, however late it is repeated, is the same rollout
 }
 
 // ErrQuarantined is wrapped by the refusal to deploy a commit that proved bad.
 var ErrQuarantined = errors.New("the commit is in quarantine")
 
 // StartRollout starts a rollout that a person asks for and returns its id, or that of
-// the rollout which the same wish began before.
+// the rollout which the same wish began before. A key that was used for another request is
+// [ErrOtherRequest].
 func (d *DB) StartRollout(ctx context.Context, n NewRollout, now time.Time) (id string, err error) {
 	err = d.tx(ctx, func(tx pgx.Tx) error {
 		if id, err = d.startRollout(ctx, tx, n, 0, now); err != nil {
@@ -54,7 +55,7 @@ func (d *DB) StartRollout(ctx context.Context, n NewRollout, now time.Time) (id 
 func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, n NewRollout, updateID int64, now time.Time) (string, error) {
 	n.UpdateID, n.Kind = cmp.Or(n.UpdateID, updateID), cmp.Or(n.Kind, fleet.RolloutDeploy)
 	if n.ByPerson {
-		if known, err := wished(ctx, tx, n); known != "" || err != nil {
+		if known, err := wished(ctx, tx, n, now); known != "" || err != nil {
 			return known, err
 		}
 	}
@@ -65,24 +66,63 @@ func (d *DB) startRollout(ctx context.Context, tx pgx.Tx, n NewRollout, updateID
 	return id, d.rolloutPlanned(ctx, tx, n, now)
 }
 
-// wished finds the rollout that a person's wish began before. Where there is none, the
-// commit must not be in quarantine.
-func wished(ctx context.Context, tx pgx.Tx, n NewRollout) (string, error) {
+// wished finds the rollout that a person's wish began before: the same request, or one
+// for the same whose rollout goes on. Where there is none, the commit must not be in
+// quarantine.
+func wished(ctx context.Context, tx pgx.Tx, n NewRollout, now time.Time) (string, error) {
 	if err := lockRollouts(ctx, tx, n.RepoID); err != nil {
 		return "", err
 	}
+	if n.Key.Key != "" {
+		if known, err := rolloutOfKey(ctx, tx, n.Actor, n.Key); !errors.Is(err, ErrNotFound) {
+			return known, err
+		}
+	}
 	known, err := value[string](ctx, tx, `
 		select coalesce((select id from rollouts where repo_id = @repo and request = @request and @request <> ''
-			and (@once or state in ('planned', 'running', 'paused')) order by created_at desc, id desc limit 1), '')`,
-		args{"repo": n.RepoID, "request": n.Request, "once": n.Once})
-	if err != nil || known != "" || n.Force {
-		return known, err
+			and state in ('planned', 'running', 'paused') order by created_at desc, id desc limit 1), '')`,
+		args{"repo": n.RepoID, "request": n.Request})
+	if err != nil {
+		return "", err
 	}
-	q, err := quarantined(ctx, tx, n.RepoID, n.Commit)
-	if err == nil && q != "" {
-		err = fmt.Errorf("%w: %s", ErrQuarantined, q)
+	if known == "" && !n.Force {
+		q, err := quarantined(ctx, tx, n.RepoID, n.Commit)
+		if err != nil {
+			return "", err
+		}
+		if q != "" {
+			return "", fmt.Errorf("%w: %s", ErrQuarantined, q)
+		}
 	}
-	return "", err
+	if n.Key.Key != "" {
+		return known, keepKey(ctx, tx, n, cmp.Or(known, n.ID), now)
+	}
+	return known, nil
+}
+
+// keepKey makes a key the name of a rollout.
+func keepKey(ctx context.Context, tx pgx.Tx, n NewRollout, id string, now time.Time) error {
+	tag, err := tx.Exec(ctx, `
+		insert into order_requests (actor, key, sum, orders, at) values (@actor, @key, @sum, @ids, @now) on conflict do nothing`,
+		args{"actor": n.Actor, "key": n.Key.Key, "sum": n.Key.Sum, "ids": []string{id}, "now": now})
+	if err == nil && tag.RowsAffected() == 0 {
+		err = ErrOtherRequest // for another repository, at this moment
+	}
+	return err
+}
+
+// RolloutOfKey finds the rollout that an earlier request began; ErrNotFound means that
+// there was none, ErrOtherRequest that it asked for something else.
+func (d *DB) RolloutOfKey(ctx context.Context, actor string, k OrderKey) (id string, err error) {
+	return rolloutOfKey(ctx, d.pool, actor, k)
+}
+
+func rolloutOfKey(ctx context.Context, q querier, actor string, k OrderKey) (string, error) {
+	r, err := requestOfKey(ctx, q, actor, k)
+	if err != nil {
+		return "", err
+	}
+	return r[0], nil
 }
 
 // insertRollout returns the id of the rollout: the new one's, or that of the one which

@@ -92,7 +92,7 @@ func Advance(f RolloutFacts, now time.Time) Move {
 	a.tidy()
 	a.goBack()
 	a.aftermath()
-	a.move.Headline = headline(a.rollout(), f.Restoring, now)
+	a.move.Headline = Headline(a.rollout(), f.Restoring, now)
 	return a.move
 }
 

@@ -161,7 +161,7 @@ func (a *advancing) goBack() {
 	case r.State == RolloutSucceeded:
 		a.event(RolloutRestored, "Every host that could be reached runs what it ran before.")
 	case r.State.Terminal():
-		a.event(RolloutGiveUp, fmt.Sprintf("The rollback is %s: %s", r.State, headline(*r, nil, a.now)))
+		a.event(RolloutGiveUp, fmt.Sprintf("The rollback is %s: %s", r.State, Headline(*r, nil, a.now)))
 	default:
 		a.wake(a.now.Add(againOther))
 	}

@@ -341,7 +341,7 @@ func TestAReturningCanaryDoesNotTakeBackALaterWave(t *testing.T) {
 
 func TestARolloutWithoutHostsYetIsJustPlanned(t *testing.T) {
 	t.Parallel()
-	if got := headline(Rollout{State: RolloutPlanned}, nil, time.Time{}); got != "Planned." {
+	if got := Headline(Rollout{State: RolloutPlanned}, nil, time.Time{}); got != "Planned." {
 		t.Errorf("it says %q", got)
 	}
 }

@@ -16,7 +16,7 @@ func Describe(o *Overview, expectedAgent string) {
 		}
 	}
 	for i := range o.Rollouts {
-		o.Rollouts[i].Headline = headline(o.Rollouts[i], restoring(o.Rollouts, o.Rollouts[i].ID), o.At)
+		o.Rollouts[i].Headline = Headline(o.Rollouts[i], restoring(o.Rollouts, o.Rollouts[i].ID), o.At)
 	}
 	places := progressByHost(o.Rollouts)
 	evaluators := evaluatorsOf(o.Hosts, o.At)

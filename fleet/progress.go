@@ -41,9 +41,9 @@ func wordsOf(k RolloutKind) kindWords {
 	return kindWords{"Planned", "Deploying", "Deployed", "", "Nothing to deploy: no host takes part."}
 }
 
-// headline is a rollout in one sentence. The rollout that restores it tells how far
+// Headline is a rollout in one sentence. The rollout that restores it tells how far
 // a rollback is.
-func headline(r Rollout, restoring *Rollout, now time.Time) string {
+func Headline(r Rollout, restoring *Rollout, now time.Time) string {
 	words := wordsOf(r.Kind)
 	done, failed, skipped, total := Progress(r)
 	of := fmt.Sprintf("%d/%d hosts", done, total)
@@ -138,7 +138,7 @@ func rollback(r Rollout, restoring *Rollout, now time.Time) string {
 		if r.State == RolloutRolledBack {
 			as.State = RolloutSucceeded
 		}
-		return headline(as, nil, now)
+		return Headline(as, nil, now)
 	}
 	if r.State == RolloutRolledBack {
 		return "Rolled back: no host had to."

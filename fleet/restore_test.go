@@ -160,7 +160,7 @@ func TestHeadlinesOfEveryKind(t *testing.T) {
 		{RolloutRestore, RolloutFailed, "Rollback failed: 2/5 hosts went back, 1 failed."},
 		{RolloutRestore, RolloutAborted, "Rollback aborted at 2/5 hosts, 1 failed."},
 	} {
-		if got := headline(Rollout{Kind: c.kind, State: c.state, Hosts: hosts}, nil, time.Time{}); got != c.want {
+		if got := Headline(Rollout{Kind: c.kind, State: c.state, Hosts: hosts}, nil, time.Time{}); got != c.want {
 			t.Errorf("%s, %s: %q, expected %q", c.kind, c.state, got, c.want)
 		}
 	}

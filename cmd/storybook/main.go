@@ -70,6 +70,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 			Newcomers: shelf{s},
 			Updates:   shelf{s},
 			Build:     "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
+			Rollouts: rolloutShelf{s},
 		})
 		if err != nil {
 			return nil, err

@@ -15,14 +15,19 @@ type Story struct {
 	Overview fleet.Overview
 	Role     string // of the person who looks; empty: nobody is signed in
 	Broken   bool   // the stream ends at once: the page turns stale
+	Alike    bool   // it is made of what other stories show, so that no browser has to look at it
 
 	Explanation *fleet.Explanation // what a look at the update gives
 	Policy      *fleet.PolicyView  // what rules the repository
 	Acts        []fleet.Act        // the history, newest first
 
-	Detail   *fleet.UpdateDetail // what is known of the update of the page
-	Past     []fleet.Update      // that have ended, newest first
-	Newcomer *fleet.Newcomer     // a host on its way
+	Detail     *fleet.UpdateDetail    // what is known of the update of the page
+	Past       []fleet.Update         // that have ended, newest first
+	Newcomer   *fleet.Newcomer        // a host on its way
+	Rollout    *fleet.RolloutDetail   // the one that the page is about
+	Ended      []fleet.RolloutSummary // rollouts
+	Quarantine []fleet.Quarantine
+	Planned    *fleet.PlannedRollout // what a wish to start one comes to; nil: it can't be right
 }
 
 // All tells every story as of now.
@@ -43,6 +48,7 @@ func All(now time.Time) []Story {
 		out = append(out, Story{Name: u.name, About: u.about, Overview: b.fleet(b.nine(), u.update)})
 	}
 	out = append(out, b.rolloutStories()...)
+	out = append(out, b.rolloutPages()...)
 	out = append(out, b.explained()...)
 	out = append(out, b.settings()...)
 	out = append(out, b.activity()...)
