@@ -94,7 +94,7 @@ func Mount(mux *http.ServeMux, version, build string, s Service) {
 	versions(a, version, build)
 	streamEvents(a, s)
 	docs(mux, a)
-	mux.HandleFunc("/api/", nothingHere(mux))
+	mux.HandleFunc("/api/", nothingHere(mux, version))
 }
 
 // Doorkeeper is what the API needs of the product before it comes to an operation.

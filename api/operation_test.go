@@ -142,7 +142,7 @@ func TestEveryRefusalIsAProblemOfOneShape(t *testing.T) {
 		status                    int
 		kind, header, value       string
 	}{
-		"no such address":      {"GET", "/api/v1/nothing", "see", "", 404, "not-found", "", ""},
+		"no such address":      {"GET", "/api/v1/nothing", "see", "", 404, "not-found", "Nixfleet-Version", "1.2.3"},
 		"nothing at all":       {"GET", "/api/", "", "", 404, "not-found", "", ""},
 		"a wrong method":       {"PUT", "/api/v1/hosts", "see", "", 405, "method", "Allow", "GET, POST"},
 		"another wrong method": {"POST", "/api/v1/orders/01R/log", "see", "", 405, "method", "Allow", "GET"},

@@ -87,8 +87,9 @@ var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.Met
 
 // nothingHere answers for all addresses under /api/ that nothing else serves. The mux
 // sends wrong methods here as well, for this takes them all; it knows which are right.
-func nothingHere(mux *http.ServeMux) http.HandlerFunc {
+func nothingHere(mux *http.ServeMux, version string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(versionHeader, version)
 		var allowed []string
 		for _, m := range methods {
 			other := r.Clone(r.Context())

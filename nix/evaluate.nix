@@ -36,9 +36,9 @@ let
   # The flake, with what it takes of nixpkgs.
   flake =
     let
-      pkgs = pkgsFor true // lib.genAttrs [ "go" "gnumake" "gcc" "chromium" "iproute2" "util-linux" "nixpkgs-fmt" ] fake // {
+      pkgs = pkgsFor true // lib.genAttrs [ "go" "gnumake" "gcc" "chromium" "iproute2" "util-linux" "nixpkgs-fmt" "installShellFiles" ] fake // {
         buildGoModule = build: build;
-        callPackage = file: given: import file ({ inherit lib; } // given);
+        callPackage = file: given: import file ({ inherit lib; inherit (pkgs) installShellFiles; stdenv = pkgs.stdenv // { buildPlatform.canExecute = _: true; }; } // given);
         mkShell = shell: shell;
         testers.runNixOSTest = check: { inherit (check) name; };
       };
@@ -55,7 +55,7 @@ let
     {
       names = builtins.attrNames outputs;
       systems = systems outputs.packages;
-      packages = builtins.mapAttrs (_: p: { inherit (p) pname version subPackages ldflags; cgo = p.env.CGO_ENABLED; program = p.meta.mainProgram; })
+      packages = builtins.mapAttrs (_: p: { inherit (p) pname version subPackages ldflags postInstall; cgo = p.env.CGO_ENABLED; program = p.meta.mainProgram; })
         outputs.packages.${here};
       shell = outputs.devShells.${here}.default.packages;
       checks = builtins.mapAttrs (_: builtins.mapAttrs (_: c: c.name)) outputs.checks;

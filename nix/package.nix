@@ -1,6 +1,6 @@
 # Both programs of NixFleet. `program` is nixfleet (the server and the command line)
 # or nixfleet-agent.
-{ lib, buildGoModule, program, revision ? "dev", vendorHash }:
+{ lib, stdenv, installShellFiles, buildGoModule, program, revision ? "dev", vendorHash }:
 buildGoModule {
   pname = program;
   version = lib.fileContents ./version;
@@ -15,6 +15,17 @@ buildGoModule {
   inherit vendorHash;
   subPackages = [ "cmd/${program}" ];
   env.CGO_ENABLED = 0;
+  nativeBuildInputs = [ installShellFiles ];
+  # The program writes its manual and what shells complete; zsh takes neither form from a
+  # folder, see `nixfleet completion zsh`.
+  postInstall = lib.optionalString (program == "nixfleet" && stdenv.buildPlatform.canExecute stdenv.hostPlatform) ''
+    $out/bin/nixfleet man >nixfleet.1
+    installManPage nixfleet.1
+    for shell in bash fish; do
+      $out/bin/nixfleet completion --code $shell >nixfleet.$shell
+      installShellCompletion --$shell nixfleet.$shell
+    done
+  '';
   ldflags = [ "-s" "-w" ] ++ lib.optional (program == "nixfleet")
     "-X github.com/nixfleet/nixfleet/app.Build=${revision}";
   # The tests start Postgres, NATS, Nix and Chromium; `make test` runs them.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +38,7 @@ const (
 // Run prints the history, newest first; with --follow oldest first, as it comes.
 func (c *auditCmd) Run(e *env) error {
 	if c.Limit < 1 {
-		return errors.New("--limit must be at least 1")
+		return usagef("--limit must be at least 1")
 	}
 	q := api.AuditQuery{Who: c.Actor, Host: c.Host, About: c.About, Kind: c.Kind, Repo: c.Repo, Update: c.Update, Rollout: c.Rollout, Text: c.Text}
 	if c.Since > 0 {
@@ -63,7 +62,7 @@ func (c *auditCmd) Run(e *env) error {
 	for i, l := range lines {
 		rows[i] = []string{l.At.UTC().Format("2006-01-02 15:04:05"), l.Way, said(l)}
 	}
-	return table(e.out, "WHEN(UTC) WAY WHAT", rows)
+	return table(e, "WHEN(UTC) WAY~1 WHAT…", rows)
 }
 
 // said is a line with its reason.

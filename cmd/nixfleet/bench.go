@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/nixfleet/nixfleet/app/bench"
@@ -23,7 +22,7 @@ type benchFleetCmd struct {
 // Run measures and prints the report.
 func (c *benchFleetCmd) Run(e *env) (err error) {
 	if c.Hosts < 1 || c.Hosts > 200_000 {
-		return fmt.Errorf("--hosts: %d is not between 1 and 200000", c.Hosts)
+		return usagef("--hosts: %d is not between 1 and 200000", c.Hosts)
 	}
 	dir := c.Dir
 	if dir == "" {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -25,7 +24,7 @@ type demoCmd struct {
 // Run shows the product until a signal, or until one update is deployed.
 func (c *demoCmd) Run(e *env) error {
 	if c.Hosts < 1 || c.Hosts > 200 {
-		return fmt.Errorf("--hosts: %d is not between 1 and 200", c.Hosts)
+		return usagef("--hosts: %d is not between 1 and 200", c.Hosts)
 	}
 	// The demo tells its story itself; the log speaks up only when asked to or
 	// when something is wrong.

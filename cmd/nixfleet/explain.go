@@ -70,7 +70,7 @@ func (c *policySetCmd) Run(e *env) error {
 	switch {
 	case c.Clear && c.File == "":
 	case c.Clear || c.File == "":
-		return errors.New("give either a file or --clear")
+		return usagef("give either a file or --clear")
 	case c.File == "-":
 		text, err = io.ReadAll(os.Stdin)
 	default:
@@ -80,7 +80,7 @@ func (c *policySetCmd) Run(e *env) error {
 		return fmt.Errorf("read settings: %w", err)
 	}
 	if !c.Clear && len(strings.TrimSpace(string(text))) == 0 {
-		return fmt.Errorf("%s is empty; to take the settings away, use --clear", c.File)
+		return usagef("%s is empty; to take the settings away, use --clear", c.File)
 	}
 	p, err := c.client().SetPolicy(e.ctx, c.Repo, string(text))
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *policySetCmd) Run(e *env) error {
 
 type policyExplainCmd struct {
 	serverFlags
-	PR    string   `arg:"" name:"pr" help:"Pull request: 12, owner/name#12, or its address."`
+	PR    string   `arg:"" name:"pr" predictor:"update" help:"Pull request: 12, owner/name#12, or its address."`
 	Check []string `help:"Suppose a check's result, e.g. build:success or build:missing. May be repeated." sep:"none" placeholder:"NAME:RESULT"`
 	At    string   `help:"Suppose that it is then, e.g. 2026-12-24T18:00:00Z, or in 90m." placeholder:"TIME"`
 	Merge bool     `help:"Suppose that a person asks for the merge."`
@@ -138,7 +138,7 @@ func (c *policyExplainCmd) suppose(now time.Time) (url.Values, error) {
 			at, err = now.Add(d), nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("--at: %q is no time; write one like 2026-12-24T18:00:00Z, or from now like 90m", c.At)
+			return nil, usagef("--at: %q is no time; write one like 2026-12-24T18:00:00Z, or from now like 90m", c.At)
 		}
 		v.Set("at", at.UTC().Format(time.RFC3339))
 	}
@@ -161,28 +161,33 @@ func tellVerdict(out io.Writer, x api.Explanation, columns int) error {
 		b.WriteString("\nSupposed, nothing was stored or done:\n")
 	}
 	fmt.Fprintf(&b, "\n%s: %s\n\n", x.Verdict.State, clean(x.Verdict.Headline))
-	for _, c := range x.Verdict.Conditions {
+	tellConditions(&b, x.Verdict.Conditions, columns)
+	_, err := io.WriteString(out, b.String())
+	return err
+}
+
+// tellConditions writes each condition with what was found, where, and what to do.
+func tellConditions(b *strings.Builder, list []fleet.Condition, columns int) {
+	for _, c := range list {
 		sign := signs[c.Outcome]
 		title := c.Title
 		if c.Overridden {
 			sign, title = "!", title+" (a person's word passes over it)"
 		}
-		fmt.Fprintf(&b, "%s %s\n", sign, title)
-		wrap(&b, "    ", clean(c.Found), columns)
+		fmt.Fprintf(b, "%s %s\n", sign, title)
+		wrap(b, "    ", clean(c.Found), columns)
 		if c.Remedy != "" && c.Outcome != fleet.Passed {
-			wrap(&b, "    → ", clean(c.Remedy), columns)
+			wrap(b, "    → ", clean(c.Remedy), columns)
 		}
 		source := c.Source
 		if !c.At.IsZero() {
 			source = strings.TrimPrefix(source+", "+c.At.UTC().Format("15:04:05 UTC"), ", ")
 		}
 		if source != "" {
-			wrap(&b, "    ", "("+clean(source)+")", columns)
+			wrap(b, "    ", "("+clean(source)+")", columns)
 		}
 	}
 	b.WriteString("\n✓ holds   … waits   ✗ does not hold   ? could not be read   · does not apply\n")
-	_, err := io.WriteString(out, b.String())
-	return err
 }
 
 // pullRef is a pull request as people write it: a number, owner/name#number, or the
@@ -192,7 +197,7 @@ var pullRef = regexp.MustCompile(`^(?:(?:https?://[^/]+/)?([A-Za-z0-9][A-Za-z0-9
 func pullOf(s string) (repo string, number int, err error) {
 	m := pullRef.FindStringSubmatch(s)
 	if m == nil {
-		return "", 0, fmt.Errorf("%q names no pull request; write its number, owner/name#number, or its address", s)
+		return "", 0, usagef("%q names no pull request; write its number, owner/name#number, or its address", s)
 	}
 	number, err = strconv.Atoi(m[2])
 	return m[1], number, err
@@ -217,5 +222,5 @@ func theRepo(e *env, f serverFlags, named string) (string, error) {
 	case 1:
 		return names[0], nil
 	}
-	return "", fmt.Errorf("which repository? The server watches %s", strings.Join(names, ", "))
+	return "", usagef("which repository? The server watches %s", strings.Join(names, ", "))
 }

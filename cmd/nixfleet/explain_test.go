@@ -91,15 +91,16 @@ func TestPolicyOfAServer(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args []string
 		want string
+		code int
 	}{
-		"neither":       {[]string{"set", "octo/fleet"}, "either a file or --clear"},
-		"both":          {[]string{"set", "octo/fleet", "x", "--clear"}, "either a file or --clear"},
-		"no such file":  {[]string{"set", "octo/fleet", "/nowhere"}, "/nowhere"},
-		"an empty file": {[]string{"set", "octo/fleet", write(t, "empty.yml", "\n")}, "use --clear"},
-		"a bad time":    {[]string{"explain", "12", "--at", "soon"}, "write one like"},
+		"neither":       {[]string{"set", "octo/fleet"}, "either a file or --clear", 2},
+		"both":          {[]string{"set", "octo/fleet", "x", "--clear"}, "either a file or --clear", 2},
+		"no such file":  {[]string{"set", "octo/fleet", "/nowhere"}, "/nowhere", 1},
+		"an empty file": {[]string{"set", "octo/fleet", write(t, "empty.yml", "\n")}, "use --clear", 2},
+		"a bad time":    {[]string{"explain", "12", "--at", "soon"}, "write one like", 2},
 	} {
 		_, errOut, code := nixfleet(append([]string{"policy", tt.args[0], "--server", address, "--token", "t"}, tt.args[1:]...)...)
-		if code != 1 || !strings.Contains(errOut, tt.want) {
+		if code != tt.code || !strings.Contains(errOut, tt.want) {
 			t.Errorf("%s: exit %d, said %q, want %q", name, code, errOut, tt.want)
 		}
 	}

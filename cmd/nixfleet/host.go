@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,7 +17,7 @@ type hostCmd struct {
 
 type hostShowCmd struct {
 	serverFlags
-	Name string `arg:"" help:"Name of the host."`
+	Name string `arg:"" predictor:"host" help:"Name of the host."`
 }
 
 // Run prints everything about the host.
@@ -30,10 +29,11 @@ func (c *hostShowCmd) Run(e *env) error {
 	if c.JSON {
 		return json.NewEncoder(e.out).Encode(h)
 	}
-	return tellHost(e.out, h)
+	return tellHost(e, h)
 }
 
-func tellHost(out io.Writer, h api.HostDetail) error {
+func tellHost(e *env, h api.HostDetail) error {
+	out := e.out
 	f := h.Facts
 	presence := "offline"
 	if h.Online {
@@ -78,7 +78,7 @@ func tellHost(out io.Writer, h api.HostDetail) error {
 		return err
 	}
 	_, _ = fmt.Fprintln(out, "\nOpen orders, taken up one after the other:")
-	return table(out, "ORDER HOST KIND STATE COMMIT ISSUED BY NOTE", orderRows(h.Open))
+	return table(e, "ORDER HOST KIND STATE COMMIT~3 ISSUED~2 BY~1 NOTE…", orderRows(h.Open))
 }
 
 func sortedKeys(m map[string]string) []string {
@@ -92,7 +92,7 @@ func sortedKeys(m map[string]string) []string {
 
 type hostSetCmd struct {
 	serverFlags
-	Name string    `arg:"" help:"Name of the host."`
+	Name string    `arg:"" predictor:"host" help:"Name of the host."`
 	Mode string    `help:"fleet: takes part in rollouts. manual: left to people. automatic: follows the default branch by itself." enum:",fleet,manual,automatic" default:""`
 	Tags *[]string `help:"All its tags, separated by commas; none takes them away."`
 	Attr string    `help:"Flake attribute that builds it."`
@@ -115,7 +115,7 @@ func (c *hostSetCmd) Run(e *env) error {
 		change.Tags = &tags
 	}
 	if change == (api.HostChange{}) {
-		return errors.New("nothing to change: give --mode, --tags or --attr")
+		return usagef("nothing to change: give --mode, --tags or --attr")
 	}
 	h, err := c.client().ChangeHost(e.ctx, c.Name, change)
 	if err != nil {
@@ -130,7 +130,7 @@ func (c *hostSetCmd) Run(e *env) error {
 
 type generationsCmd struct {
 	serverFlags
-	Host string `arg:"" help:"Name of the host."`
+	Host string `arg:"" predictor:"host" help:"Name of the host."`
 }
 
 // Run lists what a rollback can go back to.
@@ -157,5 +157,5 @@ func (c *generationsCmd) Run(e *env) error {
 		}
 		rows[i] = []string{fmt.Sprint(g.Number), moment(g.At), short(g.Commit), strings.Join(is, ","), g.Path}
 	}
-	return table(e.out, "NUMBER SINCE COMMIT IS PATH", rows)
+	return table(e, "NUMBER SINCE COMMIT IS PATH…", rows)
 }

@@ -6,14 +6,18 @@ import (
 	"strings"
 
 	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // serverFlags say which server to ask.
 type serverFlags struct {
 	Server string `help:"Address of the server." env:"NIXFLEET_SERVER" default:"http://127.0.0.1:8080"`
-	Token  string `help:"Token to ask with." env:"NIXFLEET_TOKEN"`
+	Token  string `help:"Token to ask with; better set NIXFLEET_TOKEN, for others see the arguments of programs." env:"NIXFLEET_TOKEN"`
 	JSON   bool   `help:"Print JSON." name:"json"`
 }
+
+// defaultServer is where a server of this machine listens.
+const defaultServer = "http://127.0.0.1:8080"
 
 func (f serverFlags) client() *api.Client { return &api.Client{Server: f.Server, Token: f.Token} }
 
@@ -23,26 +27,47 @@ type hostsCmd struct {
 	Revoke hostsRevokeCmd `cmd:"" help:"Take a host's credential away and cut its connection."`
 }
 
-type hostsListCmd struct{ serverFlags }
+type hostsListCmd struct {
+	serverFlags
+	Query string   `short:"q" help:"Only hosts with this text in the name, the attribute or a tag." placeholder:"TEXT"`
+	State string   `help:"Only hosts in this state: attention, online, offline or working." enum:",attention,online,offline,working" default:""`
+	OS    string   `help:"Only what runs nixos, darwin or home (home-manager)." enum:",nixos,darwin,home" default:"" name:"os"`
+	Tag   []string `help:"Only hosts with this tag; may be repeated."`
+	Watch bool     `short:"w" help:"Go on showing them as they change, until interrupted."`
+}
 
-// Run prints a table that fits a terminal.
+// Run prints a table, once or as it changes.
 func (c *hostsListCmd) Run(e *env) error {
-	hosts, err := c.client().Hosts(e.ctx, api.HostFilter{})
-	if err != nil {
-		return err
+	filter := api.HostFilter{Query: c.Query, State: c.State, OS: c.OS, Tags: c.Tag}
+	read := func() (any, string, error) {
+		hosts, err := c.client().Hosts(e.ctx, filter)
+		return map[string]any{"hosts": hosts}, c.table(e, hosts), err
 	}
-	if c.JSON {
-		return json.NewEncoder(e.out).Encode(map[string]any{"hosts": hosts})
+	if c.Watch {
+		return c.watchList(e, []string{"host"}, read)
 	}
-	if len(hosts) == 0 {
-		_, err := fmt.Fprintln(e.out, "No hosts yet. Add the first one: nixfleet hosts enroll NAME --attr nixosConfigurations.NAME")
-		return err
+	return c.print(e, read)
+}
+
+// lightIcons say with one sign what a compartment's light says with a colour.
+var lightIcons = map[fleet.Light]string{
+	fleet.LightOK: "✓ ", fleet.LightStale: "▲ ", fleet.LightError: "✗ ", fleet.LightUnknown: "? ", fleet.LightWorking: "◌ ",
+}
+
+func (c *hostsListCmd) table(e *env, hosts []api.Host) string {
+	switch all := c.Query == "" && c.State == "" && c.OS == "" && len(c.Tag) == 0; {
+	case len(hosts) == 0 && all:
+		return e.say("No hosts yet. Add the first one: nixfleet hosts enroll NAME --attr nixosConfigurations.NAME")
+	case len(hosts) == 0:
+		return "No host is like that.\n"
 	}
 	rows := make([][]string, len(hosts))
 	for i, h := range hosts {
 		lights := map[string]string{}
 		for _, c := range h.Compartments {
-			lights[c.ID] = c.Label
+			if lights[c.ID] = c.Label; terminal(e.out) {
+				lights[c.ID] = lightIcons[c.Light] + c.Label
+			}
 		}
 		name := h.Name
 		if !h.Online {
@@ -52,12 +77,12 @@ func (c *hostsListCmd) Run(e *env) error {
 			name, lights["git"], lights["lock"], lights["system"], short(h.RunningCommit), h.Mode, h.Step, h.AgentVersion, strings.Join(h.Tags, " "),
 		}
 	}
-	return table(e.out, "HOST GIT LOCK SYSTEM RUNS MODE DOING AGENT TAGS", rows)
+	return e.table("HOST GIT LOCK SYSTEM RUNS~3 MODE~4 DOING~5 AGENT~2 TAGS~1…", rows)
 }
 
 type hostsEnrollCmd struct {
 	serverFlags
-	Name string   `arg:"" help:"Name of the host."`
+	Name string   `arg:"" predictor:"host" help:"Name of the host."`
 	Attr string   `help:"Flake attribute that builds it. Default: nixosConfigurations.NAME."`
 	Repo string   `help:"owner/name of its repository; may be left out when the App watches one only."`
 	Tags []string `help:"Tags, separated by commas."`
@@ -84,7 +109,7 @@ func (c *hostsEnrollCmd) Run(e *env) error {
 
 type hostsRevokeCmd struct {
 	serverFlags
-	Name string `arg:"" help:"Name of the host."`
+	Name string `arg:"" predictor:"host" help:"Name of the host."`
 }
 
 // Run revokes the host and says what that means.

@@ -11,7 +11,7 @@ import (
 
 type logsCmd struct {
 	serverFlags
-	Host   string `arg:"" help:"Name of the host."`
+	Host   string `arg:"" predictor:"host" help:"Name of the host."`
 	Order  string `help:"Id of the order. Default: the host's newest that is under way or printed something." placeholder:"ID"`
 	Follow bool   `short:"f" help:"Go on while the order prints."`
 }
@@ -62,7 +62,7 @@ func (c *logsCmd) first(e *env) (api.Log, error) {
 	}
 	log, err := c.client().Log(e.ctx, c.Order, 0)
 	if err == nil && log.Host != c.Host {
-		err = fmt.Errorf("order %s is one of %s, not of %s", log.Order, log.Host, c.Host)
+		err = usagef("order %s is one of %s, not of %s", log.Order, log.Host, c.Host)
 	}
 	return log, err
 }

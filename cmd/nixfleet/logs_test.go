@@ -88,7 +88,7 @@ func TestLogsAsJSONAreALineForEachPiece(t *testing.T) {
 func TestLogsOfAnotherHostsOrderAreRefused(t *testing.T) {
 	t.Parallel()
 	_, errOut, code := nixfleet("logs", "--server", logServer(t, true, true), "--token", "t", "--order", "O1", "web2")
-	if code != 1 || !strings.Contains(errOut, "order O1 is one of web1, not of web2") {
+	if code != 2 || !strings.Contains(errOut, "order O1 is one of web1, not of web2") {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
 }

@@ -18,45 +18,11 @@ import (
 	_ "time/tzdata" // freeze windows name time zones, also where the machine has none
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/rs/zerolog"
 
 	"github.com/nixfleet/nixfleet/app"
 )
-
-// cli is every command and flag; kong makes the help from it.
-type cli struct {
-	LogLevel string `help:"What the log shows: debug, info, warn or error." enum:"debug,info,warn,error" default:"info" env:"NIXFLEET_LOG_LEVEL"`
-	LogJSON  bool   `help:"Log as JSON, one object a line." env:"NIXFLEET_LOG_JSON"`
-
-	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	Setup   setupCmd   `cmd:"" help:"Create the GitHub App of a server and install it, from a terminal."`
-	Doctor  doctorCmd  `cmd:"" help:"Check everything a server rests on; exit code 1 when something is wrong."`
-	Demo    demoCmd    `cmd:"" help:"Show the whole product on this machine, no account needed."`
-	Lock    lockCmd    `cmd:"" help:"Look into flake.lock files."`
-	Policy  policyCmd  `cmd:"" help:"Work with .github/nixfleet.yml."`
-	Hosts   hostsCmd   `cmd:"" help:"The hosts of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
-	Logs    logsCmd    `cmd:"" help:"What an order printed on a host, and what it changes."`
-	Keys    keysCmd    `cmd:"" help:"The keys that sign the orders of a server (needs NIXFLEET_SERVER and NIXFLEET_TOKEN)."`
-	Bench   benchCmd   `cmd:"" help:"Measure what this machine bears."`
-	Host    hostCmd    `cmd:"" help:"One host: all that is known of it, and how it is treated."`
-	Order   orderCmd   `cmd:"" help:"Give hosts an order: pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh."`
-	Orders  ordersCmd  `cmd:"" help:"The newest orders, and how they ended."`
-	Cancel  cancelCmd  `cmd:"" help:"Cancel an order, or all open orders of hosts."`
-	Deploy  deployCmd  `cmd:"" help:"Bring a commit to hosts, in the policy's waves; without one, the head of the default branch."`
-	Version versionCmd `cmd:"" help:"Print the version."`
-
-	Rollouts   rolloutsCmd   `cmd:"" help:"The newest rollouts."`
-	Rollout    rolloutCmd    `cmd:"" help:"Look into a rollout, and steer it."`
-	Audit      auditCmd      `cmd:"" help:"The history: who did what, when and why."`
-	Quarantine quarantineCmd `cmd:"" help:"The commits that nothing brings to further hosts by itself."`
-
-	Receivers receiversCmd `cmd:"" help:"Who is told what happens: chat rooms, mailboxes, phones, webhooks."`
-
-	UpdateInputs updateInputsCmd `cmd:"" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
-	Generations  generationsCmd  `cmd:"" help:"What a host can go back to."`
-
-	Supervise superviseCmd `cmd:"" hidden:"" help:"Carry out one switch for an agent of the demo."`
-}
 
 // env is what commands get of their surroundings.
 type env struct {
@@ -65,53 +31,61 @@ type env struct {
 	out    io.Writer
 	log    zerolog.Logger
 	logger func(level zerolog.Level) zerolog.Logger
+	kong   *kong.Kong
+
+	columns int // how wide tables are; 0: as wide as the terminal
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 func run(args []string, in io.Reader, out, errOut io.Writer) int {
 	var c cli
-	parser, err := kong.New(&c, kong.Name("nixfleet"), kong.Writers(out, errOut),
-		kong.Description("Proves that a pull request is only a safe lock update, merges it, and brings it to your hosts in waves."),
-		kong.Configuration(loadYAML, "/etc/nixfleet/config.yml"),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}))
+	ended := -1 // by the help, which ends the program
+	parser, err := newParser(&c, out, errOut, func(code int) { ended = code })
 	if err != nil {
-		_, _ = fmt.Fprintln(errOut, "nixfleet:", err)
-		return 2
-	}
-	parsed, err := parser.Parse(args)
-	if err != nil {
-		_, _ = fmt.Fprintf(errOut, "nixfleet: %v\nRun \"nixfleet --help\" for the commands there are.\n", err)
-		return 2
+		complain(errOut, err)
+		return exitUsage
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	e := &env{ctx: ctx, in: in, out: out}
+	if os.Getenv("COMP_LINE") != "" { // the shell asks what may come next
+		kongcompletion.Register(parser, predictors(ctx)...)
+		return 0
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if ended >= 0 {
+		return ended
+	}
+	if err != nil {
+		complain(errOut, fmt.Errorf("%w. Run \"nixfleet --help\" for the commands there are", err))
+		return exitUsage
+	}
+	e := &env{ctx: ctx, in: in, out: out, kong: parser}
 	e.logger = func(level zerolog.Level) zerolog.Logger { return newLog(errOut, level, c.LogJSON) }
 	level, _ := zerolog.ParseLevel(c.LogLevel)
 	e.log = e.logger(level)
-	if err := parsed.Run(e); err != nil {
-		_, _ = fmt.Fprintln(errOut, "nixfleet:", err)
-		return 1
+	err = parsed.Run(e, parsed)
+	code := exitCode(ctx, err)
+	if err != nil && code != exitInterrupted {
+		complain(errOut, err)
 	}
-	return 0
+	return code
+}
+
+func newParser(c *cli, out, errOut io.Writer, exit func(code int)) (*kong.Kong, error) {
+	return kong.New(c, kong.Name("nixfleet"), kong.Writers(out, errOut), kong.Description(about),
+		kong.Configuration(loadYAML, "/etc/nixfleet/config.yml"), kong.ExplicitGroups(groups), kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: proseWidth}))
 }
 
 func newLog(w io.Writer, level zerolog.Level, asJSON bool) zerolog.Logger {
 	if !asJSON {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: os.Getenv("NO_COLOR") != "" || !terminal(w)}
+		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: !colourful(w)}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
-}
-
-// terminal reports whether w is one, so that escape sequences stay out of files.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 type serveCmd struct {
@@ -132,14 +106,6 @@ func (c *serveCmd) Run(e *env) error {
 	case err = <-a.Failed():
 	}
 	return errors.Join(err, a.Stop())
-}
-
-type versionCmd struct{}
-
-// Run prints the version and the build.
-func (versionCmd) Run(e *env) error {
-	_, err := fmt.Fprintf(e.out, "nixfleet %s (%s)\n", app.Version, app.Build)
-	return err
 }
 
 // self is the path of this program, for starting it again as a supervisor.

@@ -80,8 +80,8 @@ func TestFaultsNameTheFileAndThePlace(t *testing.T) {
 		"not a lock":      {[]string{"lock", "show", broken}, broken + ": line 1, column 1", 1},
 		"missing file":    {[]string{"lock", "show", "/does/not/exist"}, "/does/not/exist", 2},
 		"unknown command": {[]string{"lock", "stir"}, "stir", 2},
-		"no token":        {[]string{"hosts", "--server", "http://127.0.0.1:1", "--token", ""}, "NIXFLEET_TOKEN", 1},
-		"too many hosts":  {[]string{"demo", "--hosts", "0"}, "--hosts: 0 is not between", 1},
+		"no token":        {[]string{"hosts", "--server", "http://127.0.0.1:1", "--token", ""}, "NIXFLEET_TOKEN", 2},
+		"too many hosts":  {[]string{"demo", "--hosts", "0"}, "--hosts: 0 is not between", 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +119,7 @@ func TestHostsAreATable(t *testing.T) {
 	if code != 0 || out != want {
 		t.Errorf("exit %d, printed:\n%s\nwant:\n%s", code, out, want)
 	}
-	if _, errOut, code := nixfleet("hosts", "--server", server.URL, "--token", "wrong"); code != 1 || !strings.Contains(errOut, "401") {
+	if _, errOut, code := nixfleet("hosts", "--server", server.URL, "--token", "wrong"); code != 4 || !strings.Contains(errOut, "401") {
 		t.Errorf("wrong token: exit %d, said %q", code, errOut)
 	}
 }

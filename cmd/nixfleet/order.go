@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,7 +17,7 @@ import (
 type orderCmd struct {
 	serverFlags
 	Kind       string        `arg:"" help:"pull, switch, deploy, test, boot, rollback, restart_agent, reboot, refresh or cancel."`
-	Hosts      string        `arg:"" help:"Which hosts: a name, tag:x, platform:nixos, all; joined with and, or, not."`
+	Hosts      string        `arg:"" predictor:"selector" help:"Which hosts: a name, tag:x, platform:nixos, all; joined with and, or, not."`
 	Commit     string        `help:"With pull, deploy and rollback: the commit. Pull and deploy take the head of the default branch without it."`
 	Generation int           `help:"With rollback: number of the generation, as nixfleet generations lists it."`
 	Path       string        `help:"With rollback: store path of the generation."`
@@ -34,32 +33,17 @@ func (c *orderCmd) Run(e *env) error {
 	n := api.NewOrder{
 		Kind: c.Kind, Hosts: c.Hosts, Commit: c.Commit, Generation: c.Generation, Target: c.Path, Reason: c.Reason, Confirm: c.Confirm,
 	}
-	placed, err := place(e, c.client(), n)
+	placed, err := c.client().PlaceOrders(e.ctx, "", n)
 	if p, ok := errors.AsType[*api.Problem](err); ok && p.Code == 409 && c.Kind == "reboot" && len(c.Confirm) == 0 {
 		if n.Confirm, err = confirm(e, p, c.Yes); err != nil {
 			return err
 		}
-		placed, err = place(e, c.client(), n)
+		placed, err = c.client().PlaceOrders(e.ctx, "", n)
 	}
 	if err != nil {
 		return err
 	}
 	return c.follow(e, placed, c.Wait, c.Within)
-}
-
-// place sends the request. When no answer comes it is sent again: its key makes that
-// the same request.
-func place(e *env, c *api.Client, n api.NewOrder) ([]api.PlacedOrder, error) {
-	key := rand.Text()
-	for attempt := 1; ; attempt++ {
-		placed, err := c.PlaceOrders(e.ctx, key, n)
-		if _, answered := errors.AsType[*api.Problem](err); err == nil || answered || attempt == 3 || c.Token == "" || c.Server == "" {
-			return placed, err
-		}
-		if err := pause(e.ctx); err != nil {
-			return nil, err
-		}
-	}
 }
 
 // confirm asks twice whether these hosts shall restart: with the list, and by what
@@ -74,7 +58,7 @@ func confirm(e *env, p *api.Problem, first bool) ([]string, error) {
 	if len(hosts) == 0 {
 		return nil, p
 	}
-	notConfirmed := fmt.Errorf("not confirmed, nothing was ordered; without a person to ask, name the hosts: --confirm %s", clean(strings.Join(hosts, ",")))
+	notConfirmed := usagef("not confirmed, nothing was ordered; without a person to ask, name the hosts: --confirm %s", clean(strings.Join(hosts, ",")))
 	var b strings.Builder
 	b.WriteString("These hosts restart, with all that runs on them:\n")
 	wrap(&b, "  ", clean(strings.Join(hosts, " ")), width(e.out))
@@ -141,7 +125,7 @@ func tellPlaced(e *env, placed []api.PlacedOrder) error {
 	for i, p := range placed {
 		rows[i] = []string{p.Host, p.Order, p.Found}
 	}
-	return table(e.out, "HOST ORDER NOW", rows)
+	return table(e, "HOST ORDER~1 NOW…", rows)
 }
 
 // lookErrors is how often in a row the server may not answer before waiting is given up.
@@ -203,7 +187,7 @@ func progress(o api.Order) string {
 
 type ordersCmd struct {
 	serverFlags
-	Host  string `arg:"" optional:"" help:"Orders of this host only."`
+	Host  string `arg:"" optional:"" predictor:"host" help:"Orders of this host only."`
 	Limit int    `help:"How many, the newest first." default:"30"`
 }
 
@@ -220,7 +204,7 @@ func (c *ordersCmd) Run(e *env) error {
 		_, err := fmt.Fprintln(e.out, "No orders yet.")
 		return err
 	}
-	return table(e.out, "ORDER HOST KIND STATE COMMIT ISSUED BY NOTE", orderRows(list))
+	return table(e, "ORDER HOST KIND STATE COMMIT~3 ISSUED~2 BY~1 NOTE…", orderRows(list))
 }
 
 func orderRows(list []api.Order) [][]string {
@@ -253,7 +237,7 @@ func (c *cancelCmd) Run(e *env) error {
 	if orderID.MatchString(c.What) {
 		placed, err = c.client().CancelOrder(e.ctx, c.What, c.Reason)
 	} else {
-		placed, err = place(e, c.client(), api.NewOrder{Kind: "cancel", Hosts: c.What, Reason: c.Reason})
+		placed, err = c.client().PlaceOrders(e.ctx, "", api.NewOrder{Kind: "cancel", Hosts: c.What, Reason: c.Reason})
 	}
 	if err != nil {
 		return err

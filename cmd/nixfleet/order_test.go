@@ -167,7 +167,7 @@ func TestOrdersAreATable(t *testing.T) {
 	s, at := newOrderServer(t, map[string]string{"GET /api/v1/hosts/web1/orders": list, "GET /api/v1/orders": `{"orders":[]}`})
 	out, _, code := nixfleet(append([]string{"orders", "web1", "--limit", "5"}, at...)...)
 	want := `ORDER                       HOST  KIND    STATE   COMMIT   ISSUED            BY   NOTE
-01JAAAAAAAAAAAAAAAAAAAAAA1  web1  deploy  failed  0123456  2026-11-23 10:00  ada  the build failed,…
+01JAAAAAAAAAAAAAAAAAAAAAA1  web1  deploy  failed  0123456  2026-11-23 10:00  ada  the build failed, which is a sentence that is too long for a terminal
 `
 	if code != 0 || out != want || !strings.HasPrefix(s.sent[0], "GET /api/v1/hosts/web1/orders?limit=5") {
 		t.Errorf("exit %d, asked %s, printed:\n%s\nwant:\n%s", code, s.sent[0], out, want)
@@ -235,7 +235,7 @@ func TestAHostIsChanged(t *testing.T) {
 			t.Errorf("printed %q", out)
 		}
 	}
-	if _, errOut, code := nixfleet(append([]string{"host", "set", "web1"}, at...)...); code != 1 || !strings.Contains(errOut, "nothing to change") {
+	if _, errOut, code := nixfleet(append([]string{"host", "set", "web1"}, at...)...); code != 2 || !strings.Contains(errOut, "nothing to change") {
 		t.Errorf("exit %d, said %q", code, errOut)
 	}
 	if _, _, code := nixfleet(append([]string{"host", "set", "web1", "--mode", "loud"}, at...)...); code != 2 {

@@ -29,7 +29,7 @@ func (c *quarantineListCmd) Run(e *env) error {
 	for i, q := range list {
 		rows[i] = []string{short(q.Commit), q.Repo, moment(q.At), q.Rollout, q.Reason}
 	}
-	return table(e.out, "COMMIT REPOSITORY SINCE ROLLOUT WHY", rows)
+	return table(e, "COMMIT REPOSITORY~2 SINCE ROLLOUT~1 WHY…", rows)
 }
 
 type quarantineLiftCmd struct {

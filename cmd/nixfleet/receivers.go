@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,7 +49,7 @@ func (c *receiversListCmd) Run(e *env) error {
 		}
 		rows[i] = []string{r.Name, r.Service, strconv.Itoa(len(r.Rule.On)), strconv.Itoa(r.Waiting), moment(r.LastSent), state}
 	}
-	return table(e.out, "RECEIVER SERVICE EVENTS WAITING LAST STATE", rows)
+	return table(e, "RECEIVER SERVICE~2 EVENTS~1 WAITING LAST~3 STATE…", rows)
 }
 
 type receiversAddCmd struct {
@@ -120,7 +119,7 @@ func (c *receiversAddCmd) address(e *env) (string, error) {
 		return "", fmt.Errorf("read the address: %w", err)
 	}
 	if len(strings.TrimSpace(string(text))) == 0 {
-		return "", errors.New("the file with the address is empty")
+		return "", usagef("the file with the address is empty")
 	}
 	return strings.TrimSpace(string(text)), nil
 }

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -12,28 +10,32 @@ import (
 
 type rolloutsCmd struct {
 	serverFlags
-	State string `help:"Only those in this state: planned, running, paused, halted, rolling_back, succeeded, rolled_back, failed, aborted or superseded."`
-	Limit int    `help:"How many; 0 means all." default:"20"`
+	State string `help:"Only those in this state: planned, running, paused, halted, rolling_back, succeeded, rolled_back, failed, aborted or superseded." enum:",planned,running,paused,halted,rolling_back,succeeded,rolled_back,failed,aborted,superseded" default:"" placeholder:"STATE"`
+	Limit int    `help:"How many, the newest first; 0 means all." default:"20"`
+	Watch bool   `short:"w" help:"Go on showing them as they change, until interrupted."`
 }
 
-// Run prints a table that fits a terminal.
+// Run prints a table, once or as it changes.
 func (c *rolloutsCmd) Run(e *env) error {
-	list, err := c.client().Rollouts(e.ctx, api.RolloutQuery{State: c.State, Limit: c.Limit})
-	if err != nil {
-		return err
+	read := func() (any, string, error) {
+		list, err := c.client().Rollouts(e.ctx, api.RolloutQuery{State: c.State, Limit: c.Limit})
+		return map[string]any{"rollouts": list}, c.table(e, list), err
 	}
-	if c.JSON {
-		return json.NewEncoder(e.out).Encode(map[string]any{"rollouts": list})
+	if c.Watch {
+		return c.watchList(e, []string{"rollout"}, read)
 	}
+	return c.print(e, read)
+}
+
+func (c *rolloutsCmd) table(e *env, list []api.Rollout) string {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(e.out, "No rollouts. The first one begins with a merge, or with: nixfleet deploy")
-		return err
+		return "No rollouts. The first one begins with a merge, or with: nixfleet deploy\n"
 	}
 	rows := make([][]string, len(list))
 	for i, r := range list {
 		rows[i] = []string{r.ID, short(r.Commit), words(r.State), fmt.Sprintf("%d/%d", r.Done, r.Total), moment(r.StartedAt), r.Actor, r.Headline}
 	}
-	return table(e.out, "ROLLOUT COMMIT STATE HOSTS STARTED BY SAYS", rows)
+	return e.table("ROLLOUT COMMIT~2 STATE HOSTS STARTED~3 BY~1 SAYS…", rows)
 }
 
 func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
@@ -52,7 +54,7 @@ type rolloutCmd struct {
 // rolloutFlags name a rollout.
 type rolloutFlags struct {
 	serverFlags
-	ID string `arg:"" optional:"" default:"latest" help:"Its id, a beginning of it that no other has, or latest."`
+	ID string `arg:"" optional:"" default:"latest" predictor:"rollout" help:"Its id, a beginning of it that no other has, or latest."`
 }
 
 type rolloutShowCmd struct{ rolloutFlags }
@@ -96,7 +98,7 @@ func (f serverFlags) show(e *env, r api.Rollout) error {
 		}
 		rows[i] = []string{h.Host, wave, h.State, moment(h.Since), hostSays(h)}
 	}
-	return table(e.out, "HOST WAVE STATE SINCE SAYS", rows)
+	return table(e, "HOST WAVE~2 STATE SINCE~1 SAYS…", rows)
 }
 
 // hostSays is a host's failure, or what else there is to say of it.
@@ -109,78 +111,6 @@ func hostSays(h api.RolloutHost) string {
 		return text
 	}
 	return h.Note
-}
-
-type rolloutWatchCmd struct{ rolloutFlags }
-
-// Run prints what changes, until the rollout has ended. While it rolls back, the end
-// of that is waited for. One that halted waits for people, and so has ended, too.
-func (c *rolloutWatchCmd) Run(e *env) error {
-	client := c.client()
-	r, err := client.Rollout(e.ctx, c.ID)
-	if err != nil {
-		return err
-	}
-	said := map[string]string{}
-	for {
-		if err := c.tell(e, r, said); err != nil {
-			return err
-		}
-		if r.Ended || r.State == "halted" {
-			break
-		}
-		if err := pause(e.ctx); err != nil {
-			return err
-		}
-		next, err := client.Rollout(e.ctx, r.ID)
-		if _, answered := errors.AsType[*api.Problem](err); answered {
-			return err
-		}
-		if err == nil { // else the server restarts, or the network fails: it is asked again
-			r = next
-		}
-	}
-	if r.State != "succeeded" {
-		return fmt.Errorf("rollout %s is %s", r.ID, words(r.State))
-	}
-	return nil
-}
-
-// tell prints what was not said yet.
-func (c *rolloutWatchCmd) tell(e *env, r api.Rollout, said map[string]string) error {
-	if c.JSON {
-		text, err := json.Marshal(r)
-		if err != nil || said[""] == string(text) {
-			return err
-		}
-		said[""] = string(text)
-		_, err = fmt.Fprintf(e.out, "%s\n", text)
-		return err
-	}
-	line := func(about, text string) error {
-		if said[about] == text {
-			return nil
-		}
-		said[about] = text
-		_, err := fmt.Fprintln(e.out, cut(clean(text), width(e.out)))
-		return err
-	}
-	if err := line("", r.Headline); err != nil {
-		return err
-	}
-	for _, h := range r.Hosts {
-		if h.State == "waiting" {
-			continue
-		}
-		text := "  " + h.Host + " " + h.State
-		if says := hostSays(h); says != "" {
-			text += ": " + says
-		}
-		if err := line(h.Host, text); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // steerFlags name a rollout and say why it is steered.
@@ -219,9 +149,7 @@ func (c *rolloutBackCmd) Run(e *env) error { return c.steer(e, "rollback") }
 
 // Run starts the retry.
 func (c *rolloutRetryCmd) Run(e *env) error {
-	r, err := keyed(e, c.client(), func(key string) (api.Rollout, error) {
-		return c.client().RetryRollout(e.ctx, c.ID, c.Reason, key)
-	})
+	r, err := c.client().RetryRollout(e.ctx, c.ID, c.Reason, "")
 	if err != nil {
 		return err
 	}
@@ -230,8 +158,8 @@ func (c *rolloutRetryCmd) Run(e *env) error {
 
 type rolloutExcludeCmd struct {
 	serverFlags
-	ID     string `arg:"" help:"Its id, a beginning of it that no other has, or latest."`
-	Host   string `arg:"" help:"Name of the host."`
+	ID     string `arg:"" predictor:"rollout" help:"Its id, a beginning of it that no other has, or latest."`
+	Host   string `arg:"" predictor:"host" help:"Name of the host."`
 	Reason string `help:"Why, for the record."`
 }
 
@@ -244,31 +172,16 @@ func (c *rolloutExcludeCmd) Run(e *env) error {
 	return c.show(e, r)
 }
 
-// keyed sends a wish. When no answer comes it is sent again: its key makes that the
-// same wish.
-func keyed(e *env, c *api.Client, send func(key string) (api.Rollout, error)) (api.Rollout, error) {
-	key := rand.Text()
-	for attempt := 1; ; attempt++ {
-		r, err := send(key)
-		if _, answered := errors.AsType[*api.Problem](err); err == nil || answered || attempt == 3 || c.Token == "" || c.Server == "" {
-			return r, err
-		}
-		if err := pause(e.ctx); err != nil {
-			return r, err
-		}
-	}
-}
-
 type deployCmd struct {
 	serverFlags
-	Hosts    string `arg:"" optional:"" help:"Which hosts: a name, tag:x, platform:nixos, all; joined with and, or, not. Default: those of the policy."`
+	Hosts    string `arg:"" optional:"" predictor:"selector" help:"Which hosts: a name, tag:x, platform:nixos, all; joined with and, or, not. Default: those of the policy."`
 	Commit   string `help:"A commit on the default branch, by its id or the beginning of it, a branch or a tag. Default: the branch's head."`
 	Repo     string `help:"owner/name; may be left out when the App watches one only."`
 	AtOnce   bool   `help:"All hosts together instead of the policy's waves."`
 	Backward bool   `help:"Also to hosts that run a later commit: they go back."`
 	Force    bool   `help:"Also where the commit is in quarantine."`
 	Reason   string `help:"Why, for the record."`
-	Watch    bool   `help:"Follow it until it ends."`
+	Watch    bool   `short:"w" help:"Follow it until it ends; exit code 0 if it succeeded, else 1."`
 }
 
 // Run starts the rollout.
@@ -276,7 +189,7 @@ func (c *deployCmd) Run(e *env) error {
 	n := api.NewRollout{
 		Repo: c.Repo, Commit: c.Commit, Hosts: c.Hosts, AtOnce: c.AtOnce, Backward: c.Backward, Force: c.Force, Reason: c.Reason,
 	}
-	r, err := keyed(e, c.client(), func(key string) (api.Rollout, error) { return c.client().StartRollout(e.ctx, n, key) })
+	r, err := c.client().StartRollout(e.ctx, n, "")
 	if err != nil {
 		return err
 	}

@@ -20,11 +20,16 @@ const rolloutText = `{"id":"01RA","kind":"deploy","repo":"octo/fleet","commit":"
 // rolloutServer answers as a server with one rollout, and keeps what it was asked.
 func rolloutServer(t *testing.T, answer func(r *http.Request) (status int, body string)) []string {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return rolloutServerWith(t, func(w http.ResponseWriter, r *http.Request) {
 		status, body := answer(r)
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
-	}))
+	})
+}
+
+func rolloutServerWith(t *testing.T, answer http.HandlerFunc) []string {
+	t.Helper()
+	server := httptest.NewServer(answer)
 	t.Cleanup(server.Close)
 	return []string{"--server", server.URL, "--token", "secret"}
 }
@@ -71,7 +76,7 @@ web2  rest    failed                     verifying: web.service failed  [31m (ex
 			t.Errorf("%s --json: exit %d, printed %s", name, code, out)
 		}
 	}
-	if _, errOut, code := nixfleet(append([]string{"rollout", "show", "01X"}, flags...)...); code != 1 || !strings.Contains(errOut, "There is no rollout.") {
+	if _, errOut, code := nixfleet(append([]string{"rollout", "show", "01X"}, flags...)...); code != 4 || !strings.Contains(errOut, "There is no rollout.") {
 		t.Errorf("an unknown one: exit %d, said %s", code, errOut)
 	}
 }
@@ -87,8 +92,11 @@ func TestWatchFollowsARolloutToItsEnd(t *testing.T) {
 		"halted":    {1, false, "Deploying…\n  web1 healthy\n  web2 failed: verifying: web.service failed  [31m (exit code 3)\nIt is halted.\n"},
 	} {
 		var asked atomic.Int32
-		flags := rolloutServer(t, func(*http.Request) (int, string) {
-			if asked.Add(1) < 3 {
+		flags := rolloutServer(t, func(r *http.Request) (int, string) {
+			if r.URL.Path == "/api/v1/events" {
+				return 200, "event: hello\ndata: {}\n\n" // and the line breaks
+			}
+			if asked.Add(1) < 2 {
 				return 200, fmt.Sprintf(rolloutText, "running", false, "Deploying…")
 			}
 			return 200, fmt.Sprintf(rolloutText, end, tt.ended, "It is "+end+".")

@@ -160,7 +160,7 @@ func (c *setupCmd) settingUp(ctx context.Context) (string, error) {
 	}
 	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 	if err != nil {
-		return "", fmt.Errorf("ask %s: %w (is the server running? set NIXFLEET_SERVER to its address)", c.Server, err)
+		return "", &api.UnreachableError{Server: c.Server, Err: err}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	var ready struct {

@@ -64,7 +64,7 @@ func TestSetupWithoutATokenSaysWhereToGo(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "/setup in a browser") || !strings.Contains(out, "is there") {
 		t.Errorf("exit %d, said %q %q", code, out, errOut)
 	}
-	if _, errOut, code := nixfleet("setup", "--server", "http://127.0.0.1:1", "--token", ""); code != 1 || !strings.Contains(errOut, "NIXFLEET_SERVER") {
+	if _, errOut, code := nixfleet("setup", "--server", "http://127.0.0.1:1", "--token", ""); code != 3 || !strings.Contains(errOut, "NIXFLEET_SERVER") {
 		t.Errorf("no server: exit %d, said %q", code, errOut)
 	}
 	if _, errOut, code := nixfleet("setup", "--server", unset(t, api.Setup{}), "--token", "t", "--wait", "10ms"); code != 1 || !strings.Contains(errOut, "in time") {
