@@ -161,7 +161,7 @@ func TestAnOrderWaitsForAHostThatIsAway(t *testing.T) {
 	t.Parallel()
 	r, hosts := newHandFleet(t, "web1")
 	placed := r.order(t, api.NewOrder{Kind: "switch", Hosts: "all"})
-	if want := "The host is offline; the order waits for it until " + r.clock.now().Add(orderTTL).Format("2006-01-02 15:04 UTC") + "."; placed[0].Found != want {
+	if want := "The host is offline; the order waits for it until " + r.clock.now().Add(fleet.OrderWaits).Format("2006-01-02 15:04 UTC") + "."; placed[0].Found != want {
 		t.Errorf("told %q, want %q", placed[0].Found, want)
 	}
 	replaced := placed[0].Order
@@ -171,7 +171,7 @@ func TestAnOrderWaitsForAHostThatIsAway(t *testing.T) {
 		t.Errorf("the host reads %+v", o)
 	}
 	lapsed := r.order(t, api.NewOrder{Kind: "reboot", Hosts: "web1", Confirm: []string{"web1"}})
-	r.clock.forward(orderTTL)
+	r.clock.forward(fleet.OrderWaits)
 	n, err := r.workOverdue(t.Context())
 	must(t, err)
 	r.orderIs(t, lapsed[0].Order, fleet.HostFailed)

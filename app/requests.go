@@ -17,7 +17,7 @@ const (
 
 	// requestTTL is how long a press waits to be handled while GitHub can't say
 	// whether the person may. After that it is no longer meant.
-	requestTTL = orderTTL
+	requestTTL = fleet.OrderWaits
 )
 
 // workRequests handles what people press and write on GitHub.

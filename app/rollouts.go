@@ -200,7 +200,7 @@ func newID(now time.Time) string {
 func (a *App) newOrder(host string, kind agentbus.Kind, r fleet.Rollout, now time.Time) fleet.Order {
 	return fleet.Order{
 		ID: newID(now), Host: host, Kind: string(kind), RepoID: r.RepoID, Commit: r.Commit,
-		Actor: r.Actor, Reason: r.Reason, IssuedAt: now, ExpiresAt: now.Add(orderTTL),
+		Actor: r.Actor, Reason: r.Reason, IssuedAt: now, ExpiresAt: now.Add(fleet.OrderWaits),
 	}
 }
 

@@ -11,10 +11,6 @@ import (
 // today. So the two never share a type, and this file is the one place where a
 // word of one becomes a word of the other.
 
-// orderTTL is how long an order outside of any rollout may be begun after it was
-// issued: a person who presses a button means now, give or take a lunch.
-const orderTTL = 24 * time.Hour
-
 // wireContext is what an order on the wire needs beyond the order itself.
 type wireContext struct {
 	CloneURL string // where the host fetches its flake from

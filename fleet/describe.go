@@ -5,6 +5,7 @@ package fleet
 // headlines. expectedAgent is the server's own version. o.At is the time it is
 // true for.
 func Describe(o *Overview, expectedAgent string) {
+	o.Agent = expectedAgent
 	repos := map[int64]RepoView{}
 	for _, r := range o.Repos {
 		repos[r.Repo.ID] = r

@@ -47,6 +47,10 @@ var replaces = map[string][]string{
 	OrderNoop:         {},
 }
 
+// OrderWaits is how long an order outside of any rollout may be begun after it was
+// issued: a person who presses a button means now, give or take a lunch.
+const OrderWaits = 24 * time.Hour
+
 // PolicyActor is who gives the orders that nobody asked for but the policy.
 const PolicyActor = "policy"
 

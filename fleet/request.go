@@ -11,6 +11,7 @@ import (
 type OrderRequest struct {
 	Kind       string
 	Hosts      string   // a selector
+	Names      []string `json:",omitempty"` // exactly these hosts, instead of a selector
 	Order      string   // with cancel: the one order to cancel, instead of Hosts
 	Commit     string   // 40 hex digits; pull and deploy take the head of the default branch without it
 	Generation int      // with rollback: the number of one of the host's generations
@@ -63,9 +64,11 @@ func (r OrderRequest) Check() error {
 		return wrong("kind", "found %q, expected one of %s", r.Kind, strings.Join(RequestKinds(), ", "))
 	case r.Order != "" && r.Kind != OrderCancel:
 		return wrong("order", "only cancel names an order; %s takes hosts", r.Kind)
-	case r.Order != "" && r.Hosts != "":
+	case r.Order != "" && (r.Hosts != "" || len(r.Names) > 0):
 		return wrong("order", "give either hosts or one order")
-	case r.Order == "" && strings.TrimSpace(r.Hosts) == "":
+	case r.Hosts != "" && len(r.Names) > 0:
+		return wrong("hosts", "give either a selector or names")
+	case r.Order == "" && len(r.Names) == 0 && strings.TrimSpace(r.Hosts) == "":
 		return wrong("hosts", `found nothing, expected a selector like "web1", "tag:canary" or "all"`)
 	case r.Commit != "" && !takesCommit:
 		return wrong("commit", "%s takes none: it goes by the host's checkout, which pull brings to a commit", r.Kind)
@@ -95,10 +98,24 @@ func (r OrderRequest) aims() int {
 	return n
 }
 
+// TakesOrders says why a host can't be given orders; nothing where it can.
+func (h Host) TakesOrders() (why string) {
+	switch {
+	case !h.RevokedAt.IsZero():
+		return "is revoked"
+	case h.EnrolledAt.IsZero():
+		return "has not enrolled yet"
+	}
+	return ""
+}
+
 // Pick lists the hosts that the request is for, by name: those that the selector
 // picks and that may be given orders, whatever their mode. That there is none is an
-// error that says why.
+// error that says why. Of hosts that are named, each must be able to take the order.
 func (r OrderRequest) Pick(hosts []Host) ([]Host, error) {
+	if len(r.Names) > 0 {
+		return r.named(hosts)
+	}
 	s, err := ParseSelector(r.Hosts)
 	if err != nil {
 		return nil, wrong("hosts", "%v", err)
@@ -106,15 +123,14 @@ func (r OrderRequest) Pick(hosts []Host) ([]Host, error) {
 	var picked []Host
 	var not []string
 	for _, h := range hosts {
-		switch {
-		case !s.Match(h):
-		case !h.RevokedAt.IsZero():
-			not = append(not, h.Name+" is revoked")
-		case h.EnrolledAt.IsZero():
-			not = append(not, h.Name+" has not enrolled yet")
-		default:
-			picked = append(picked, h)
+		if !s.Match(h) {
+			continue
 		}
+		if why := h.TakesOrders(); why != "" {
+			not = append(not, h.Name+" "+why)
+			continue
+		}
+		picked = append(picked, h)
 	}
 	switch {
 	case len(picked) > 0:
@@ -124,6 +140,33 @@ func (r OrderRequest) Pick(hosts []Host) ([]Host, error) {
 		return nil, wrong("hosts", "%q picks none of the %d hosts", r.Hosts, len(hosts))
 	}
 	slices.SortFunc(picked, func(a, b Host) int { return strings.Compare(a.Name, b.Name) })
+	return picked, nil
+}
+
+// named lists the hosts that the request names. Somebody chose exactly these, so one
+// that can't take the order stops all of it.
+func (r OrderRequest) named(hosts []Host) ([]Host, error) {
+	byName := make(map[string]Host, len(hosts))
+	for _, h := range hosts {
+		byName[h.Name] = h
+	}
+	var picked []Host
+	var not []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(r.Names))) {
+		h, known := byName[name]
+		why := h.TakesOrders()
+		switch {
+		case !known:
+			not = append(not, fmt.Sprintf("%.63q is none of our hosts", name))
+		case why != "":
+			not = append(not, name+" "+why)
+		default:
+			picked = append(picked, h)
+		}
+	}
+	if len(not) > 0 {
+		return nil, wrong("hosts", "%s", strings.Join(shorten(not, 5), ", "))
+	}
 	return picked, nil
 }
 

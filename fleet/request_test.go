@@ -17,6 +17,7 @@ func TestWhatARequestMayHold(t *testing.T) {
 		{Kind: "pull", Hosts: "all"}, {Kind: "deploy", Hosts: "web1", Commit: commit}, {Kind: "switch", Hosts: "tag:web"},
 		{Kind: "rollback", Hosts: "web1"}, {Kind: "rollback", Hosts: "web1", Generation: 7}, {Kind: "rollback", Hosts: "all", Commit: commit},
 		{Kind: "reboot", Hosts: "web1", Confirm: []string{"web1"}}, {Kind: "cancel", Order: "01J"}, {Kind: "cancel", Hosts: "all"},
+		{Kind: "pull", Names: []string{"web1", "web2"}},
 	} {
 		if err := r.Check(); err != nil {
 			t.Errorf("%+v: %v", r, err)
@@ -24,8 +25,8 @@ func TestWhatARequestMayHold(t *testing.T) {
 	}
 	for field, requests := range map[string][]fleet.OrderRequest{
 		"kind":            {{}, {Kind: "noop", Hosts: "all"}, {Kind: "run", Hosts: "all"}, {Kind: "update_inputs", Hosts: "all"}},
-		"hosts":           {{Kind: "pull"}, {Kind: "pull", Hosts: " "}},
-		"order":           {{Kind: "pull", Order: "01J"}, {Kind: "cancel", Order: "01J", Hosts: "all"}},
+		"hosts":           {{Kind: "pull"}, {Kind: "pull", Hosts: " "}, {Kind: "pull", Hosts: "all", Names: []string{"web1"}}},
+		"order":           {{Kind: "pull", Order: "01J"}, {Kind: "cancel", Order: "01J", Hosts: "all"}, {Kind: "cancel", Order: "01J", Names: []string{"a"}}},
 		"commit":          {{Kind: "switch", Hosts: "all", Commit: commit}, {Kind: "pull", Hosts: "all", Commit: "main"}, {Kind: "deploy", Hosts: "all", Commit: commit[1:]}},
 		"generation":      {{Kind: "pull", Hosts: "a", Generation: 1}, {Kind: "rollback", Hosts: "a", Generation: -1}, {Kind: "rollback", Hosts: "a", Generation: 1, Commit: commit}},
 		"reason":          {{Kind: "pull", Hosts: "a", Reason: strings.Repeat("x", 1001)}},
@@ -72,6 +73,27 @@ func TestARequestPicksHostsThatTakeOrders(t *testing.T) {
 		bad, ok := errors.AsType[*fleet.FieldError](err)
 		if !ok || bad.Field != "hosts" || !strings.Contains(bad.Text, says) {
 			t.Errorf("%s: %v, want it to say %q", selector, err, says)
+		}
+	}
+}
+
+func TestARequestThatNamesItsHostsIsForAllOfThem(t *testing.T) {
+	t.Parallel()
+	picked, err := fleet.OrderRequest{Kind: "pull", Names: []string{"web2", "web1", "web2"}}.Pick(pickable())
+	if err != nil || len(picked) != 2 || picked[0].Name != "web1" || picked[1].Name != "web2" {
+		t.Errorf("picked %v, %v", picked, err)
+	}
+	for says, names := range map[string][]string{
+		"soon has not enrolled yet":                {"web1", "soon"},
+		"gone is revoked":                          {"gone", "web1"},
+		`"no such" is none of our hosts`:           {"web1", "no such"},
+		`"" is none of our hosts, gone is revoked`: {"gone", ""},
+		`"all" is none of our hosts`:               {"all"},
+	} {
+		picked, err := fleet.OrderRequest{Kind: "pull", Names: names}.Pick(pickable())
+		bad, ok := errors.AsType[*fleet.FieldError](err)
+		if !ok || bad.Field != "hosts" || bad.Text != says || picked != nil {
+			t.Errorf("%v: picked %v, %v, want it to say %q", names, picked, err, says)
 		}
 	}
 }

@@ -15,11 +15,11 @@ type Selector struct {
 	match func(Host) bool
 }
 
-// Limits of a selector: beyond them it is no selector but an attack.
-const (
-	maxSelector      = 1000 // bytes
-	maxSelectorDepth = 50   // nested parentheses and nots
-)
+// MaxSelector is how many bytes a selector may have. Beyond its limits it is no
+// selector but an attack.
+const MaxSelector = 1000
+
+const maxSelectorDepth = 50 // nested parentheses and nots
 
 var (
 	hostName  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
@@ -30,8 +30,8 @@ var (
 // ParseSelector reads a selector. The error names the place (counted in bytes
 // from 1), what was found there and what may stand there.
 func ParseSelector(text string) (Selector, error) {
-	if len(text) > maxSelector {
-		return Selector{}, fmt.Errorf("the selector has %d bytes, at most %d are allowed", len(text), maxSelector)
+	if len(text) > MaxSelector {
+		return Selector{}, fmt.Errorf("the selector has %d bytes, at most %d are allowed", len(text), MaxSelector)
 	}
 	p := selectorParser{text: text}
 	p.advance()

@@ -11,6 +11,7 @@ type Overview struct {
 	Updates  []Update  // open ones, and those that ended within the last day; newest first
 	Rollouts []Rollout // running ones, and the newest ended one of each repository
 	Silent   []SilentReceiver
+	Agent    string // the version that agents should have
 }
 
 // SilentReceiver is a receiver of notices that can't be reached.
