@@ -188,6 +188,7 @@ func (a *App) pages() (*dashboard.Dashboard, error) {
 		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a}, Setup: wizard{a}, Explainer: insight{a}, Policies: insight{a}, Activity: insight{a},
 		Newcomers: newcomers{a},
 		Updates:   updates{a},
+		Orders:    desk{a},
 		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
 
 		Rollouts: rolloutPages{a},

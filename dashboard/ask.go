@@ -27,7 +27,9 @@ type asking struct {
 	// again is the address of the same question, asked once more, for what can't be
 	// taken back: the first button leads there, and only the second one posts. Empty
 	// when this is the second.
-	again string
+	again  string
+	alone  bool // it is a page of its own, whose heading it is
+	byPost bool // the question carries more than an address may hold, so it is asked by POST
 }
 
 // ask shows a question, as a fragment for the page's dialog or as a page.
@@ -40,6 +42,7 @@ func (d *Dashboard) ask(w http.ResponseWriter, r *http.Request, who visitor, a a
 		d.show(w, r, http.StatusOK, askForm(a))
 		return
 	}
+	a.alone = true
 	d.show(w, r, http.StatusOK, askPage(d.page(w, r, who), a))
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"html"
 	"slices"
+	"strconv"
 
 	"github.com/a-h/templ"
 )
@@ -43,8 +45,8 @@ func render(ctx context.Context, t topic, s scene) (board, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := make(board, 0, len(regions))
-	for _, r := range regions {
+	b := make(board, 0, len(regions)+1)
+	for _, r := range append(regions, s.around()) {
 		out := region{id: r.id}
 		for _, l := range r.parts {
 			var buf bytes.Buffer
@@ -56,6 +58,17 @@ func render(ctx context.Context, t topic, s scene) (board, error) {
 		b = append(b, out)
 	}
 	return b, nil
+}
+
+// around is what is live around every page: how many updates are pending.
+func (s scene) around() liveRegion {
+	pending := 0
+	for _, u := range s.o.Updates {
+		if u.State.Open() {
+			pending++
+		}
+	}
+	return liveRegion{"nav-updates", []live{{"nav-pending", pendingCount(pending)}}}
 }
 
 // html is the content of one region, for the first page.
@@ -92,6 +105,24 @@ func (b board) since(old board) []byte {
 		}
 	}
 	return buf.Bytes()
+}
+
+// seed makes versions of this process.
+var seed = maphash.MakeSeed()
+
+// version names what b shows. A page that shows it already needs no snapshot; one of
+// another process gets one.
+func (b board) version() string {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, r := range b {
+		for _, p := range r.parts {
+			_, _ = h.WriteString(p.id)
+			_, _ = h.Write(p.html)
+		}
+		_ = h.WriteByte(0)
+	}
+	return strconv.FormatUint(h.Sum64(), 36)
 }
 
 // snapshot is the patch that turns any page into b.

@@ -61,6 +61,7 @@ type Config struct {
 	Updates   Updates
 	Newcomers Newcomers
 	Rollouts  Rollouts
+	Orders    Orders
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -91,8 +92,8 @@ func New(cfg Config) (*Dashboard, error) {
 	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Now == nil {
 		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts and Now must be set")
 	}
-	if cfg.Updates == nil {
-		return nil, errors.New("dashboard: Updates must be set")
+	if cfg.Updates == nil || cfg.Orders == nil {
+		return nil, errors.New("dashboard: Updates and Orders must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -146,6 +147,7 @@ func (d *Dashboard) wake() {
 func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	d.live(mux, "/{$}", d.fleetLive())
+	d.orderRoutes(mux)
 	d.live(mux, "/activity", d.activityLive())
 	mux.Handle("GET /activity/{file}", d.signedIn(d.exportActivity))
 	d.updateRoutes(mux)

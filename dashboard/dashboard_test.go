@@ -57,6 +57,8 @@ type world struct {
 	newcomer *fleet.Newcomer
 	enrolErr error
 
+	desk desk
+
 	changed func()
 	updateShelf
 
@@ -72,6 +74,7 @@ func (w *world) tell(s stories.Story) {
 	w.overview, w.told, w.policy = s.Overview, s.Explanation, s.Policy
 	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
 	w.rolls.tell(s)
+	w.desk = desk{open: s.Open, generations: s.Generations}
 	w.sessions["op"] = cmp.Or(s.Role, RoleOperator)
 }
 
@@ -210,6 +213,7 @@ func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	cfg.Updates = w
 	cfg.Newcomers = w
 	cfg.Rollouts = &w.rolls
+	cfg.Orders = w
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

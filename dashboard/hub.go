@@ -28,10 +28,16 @@ type channel struct {
 	clients map[*client]struct{}
 }
 
+// patch is what turns a page into a version of a board.
+type patch struct {
+	html    []byte
+	version string
+}
+
 // client is one open page.
 type client struct {
 	of      *channel
-	patches chan []byte
+	patches chan patch
 	gone    chan struct{} // closed when what it shows is not there any more
 	behind  bool          // it needs a snapshot before any patch; guarded by hub.mu
 }
@@ -45,7 +51,7 @@ func (h *hub) join(t topic) *client {
 		ch = &channel{topic: t, clients: map[*client]struct{}{}}
 		h.channels[t.key] = ch
 	}
-	c := &client{of: ch, patches: make(chan []byte, backlog), gone: make(chan struct{}), behind: true}
+	c := &client{of: ch, patches: make(chan patch, backlog), gone: make(chan struct{}), behind: true}
 	ch.clients[c] = struct{}{}
 	return c
 }
@@ -80,14 +86,15 @@ func (h *hub) show(key string, b board, err error) {
 	case err != nil:
 		return
 	}
-	patch := b.since(ch.board)
+	html := b.since(ch.board)
 	ch.board = b
-	if len(patch) == 0 {
+	if len(html) == 0 {
 		return
 	}
+	news := patch{html, b.version()}
 	for c := range ch.clients {
 		select {
-		case c.patches <- patch:
+		case c.patches <- news:
 		default:
 			c.behind = true
 		}
@@ -96,17 +103,35 @@ func (h *hub) show(key string, b board, err error) {
 
 // next is what a client that received patch is to be sent: the patch, or a
 // snapshot in place of everything that it has missed.
-func (h *hub) next(c *client, patch []byte) []byte {
+func (h *hub) next(c *client, p patch) patch {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !c.behind {
-		return patch
+		return p
 	}
+	return c.catchUp()
+}
+
+// first is what a client is to be sent that has just joined, and shows a version. That
+// is nothing where the version is the newest.
+func (h *hub) first(c *client, shows string) patch {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if version := c.of.board.version(); version != shows {
+		return c.catchUp()
+	}
+	c.catchUp()
+	return patch{}
+}
+
+// catchUp is a snapshot, which makes up for all that was not sent. It is called with
+// hub.mu held.
+func (c *client) catchUp() patch {
 	c.behind = false
 	for len(c.patches) > 0 {
 		<-c.patches
 	}
-	return c.of.board.snapshot()
+	return patch{c.of.board.snapshot(), c.of.board.version()}
 }
 
 // healthy reports whether what c shows is known to be as it is.

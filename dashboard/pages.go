@@ -18,6 +18,14 @@ var pages = []struct{ at, name, path string }{
 	{"settings", "Settings", "/settings"},
 }
 
+// keys are what the keyboard does, on every page that has it.
+var keys = []choice{
+	{"/", "Search the hosts"}, {"j k", "Next and previous row"}, {"Enter", "Open the row"},
+	{"x", "Select the row, with Shift up to it"}, {"m", "Orders to the row"},
+	{"g f", "Fleet"}, {"g u", "Updates"}, {"g r", "Rollouts"}, {"g a", "Activity"}, {"g s", "Settings"},
+	{"?", "This list"}, {"Esc", "Close, or leave the field"},
+}
+
 // page is what every page carries for r. A notice that waits for the next page is
 // taken by it.
 func (d *Dashboard) page(w http.ResponseWriter, r *http.Request, who visitor) page {
@@ -48,14 +56,6 @@ func (d *Dashboard) flash(w http.ResponseWriter, n notice) {
 		Name: flashCookie, Value: base64.RawURLEncoding.EncodeToString(b), Path: "/", MaxAge: 60,
 		HttpOnly: true, Secure: d.secureCookies(), SameSite: http.SameSiteLaxMode,
 	})
-}
-
-// fleetLive is the Fleet page.
-func (d *Dashboard) fleetLive() livePage {
-	return livePage{topic: d.fleetTopic, show: func(_ *http.Request, p page, b board) templ.Component {
-		p.At = "fleet"
-		return fleetPage(p, b)
-	}}
 }
 
 // answer shows n as a line for a script, and as a page for everybody else.

@@ -18,12 +18,13 @@ type scene struct {
 	webURL string
 	build  string
 	repos  map[int64]fleet.RepoView
-	online map[string]bool // by host
+	online map[string]bool     // by host
+	rows   map[string]*drawing // of the table of hosts, by element id; rendered when first shown
 }
 
 func (d *Dashboard) scene(o fleet.Overview) scene {
 	s := scene{o: o, now: d.cfg.Now(), webURL: strings.TrimRight(d.cfg.WebURL, "/"), build: d.build,
-		repos: map[int64]fleet.RepoView{}, online: map[string]bool{}}
+		repos: map[int64]fleet.RepoView{}, online: map[string]bool{}, rows: map[string]*drawing{}}
 	for _, r := range o.Repos {
 		s.repos[r.Repo.ID] = r
 	}
@@ -31,18 +32,6 @@ func (d *Dashboard) scene(o fleet.Overview) scene {
 		s.online[h.Host.Name] = h.Online
 	}
 	return s
-}
-
-// regions lists everything live, in the order of the page.
-func (s scene) regions() []liveRegion {
-	return []liveRegion{
-		{"summary", []live{{"summary-line", summaryLine(s.counts())}, {"github-line", githubLine(s.hearing())}}},
-		{"problems", s.problems()},
-		{"rollouts", s.rollouts()},
-		{"updates", s.updates()},
-		{"hosts", s.hosts()},
-		{"ended", s.ended()},
-	}
 }
 
 // tally counts hosts for the line under the title.
@@ -107,24 +96,6 @@ func (s scene) updates() []live {
 	}
 	if len(out) == 0 {
 		out = append(out, live{"u-none", noUpdates(s.watched())})
-	}
-	return out
-}
-
-// hosts puts those first where something failed, then those that need somebody,
-// and those last that sleep. The order stays as it is while hosts merely work, so
-// that rows don't jump.
-func (s scene) hosts() []live {
-	if len(s.o.Hosts) == 0 {
-		return []live{{"h-none", noHosts()}}
-	}
-	sorted := slices.Clone(s.o.Hosts)
-	slices.SortStableFunc(sorted, func(a, b fleet.HostView) int {
-		return cmp.Or(cmp.Compare(urgency(a), urgency(b)), cmp.Compare(a.Host.Name, b.Host.Name))
-	})
-	out := make([]live, 0, len(sorted))
-	for _, h := range sorted {
-		out = append(out, live{"h-" + safeID(h.Host.Name), hostRow(s.host(h))})
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"cmp"
+	"net/url"
 	"strings"
 
 	"github.com/nixfleet/nixfleet/fleet"
@@ -17,10 +18,22 @@ type hostView struct {
 	commit   string              // GitHub's page of it
 	activity look                // what it does now
 	since    bool                // activity has a start worth counting
+	agent    string              // its version, where it is not the expected one
+	expected string
+	many     bool // there are so many hosts that those out of sight are not laid out
 }
 
+// lazyFrom is how many hosts are too many to lay all of them out.
+const lazyFrom = 150
+
+// hostPath is the page of a host.
+func hostPath(name string) string { return "/hosts/" + url.PathEscape(name) }
+
 func (s scene) host(h fleet.HostView) hostView {
-	v := hostView{HostView: h, id: safeID(h.Host.Name), platform: platformName(h.Host.Platform())}
+	v := hostView{HostView: h, id: safeID(h.Host.Name), platform: platformName(h.Host.Platform()), expected: s.o.Agent, many: len(s.o.Hosts) > lazyFrom}
+	if s.o.Agent != "" && v.Host.Facts.AgentVersion != s.o.Agent {
+		v.agent = v.Host.Facts.AgentVersion
+	}
 	for _, want := range []fleet.Compartment{
 		{ID: "git", Question: "Is my local repo up to date with GitHub?"},
 		{ID: "lock", Question: "How old is my flake.lock?"},
@@ -74,4 +87,12 @@ func platformName(p string) string {
 	default:
 		return "NixOS"
 	}
+}
+
+// modeWords says what a mode means that is not the usual one.
+func modeWords(mode string) string {
+	if mode == "manual" {
+		return "Takes no part in rollouts by itself"
+	}
+	return "Follows the default branch by itself, outside of rollouts"
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -23,8 +24,7 @@ func (d *Dashboard) stream(of func(*http.Request) (topic, error)) http.Handler {
 		if !ok {
 			return
 		}
-		// The topic is told from the page's own address.
-		r.URL.Path = strings.TrimPrefix(r.URL.Path, "/events")
+		shows := asPage(r.URL)
 		t, err := of(r)
 		if err == nil {
 			c := d.hub.join(t)
@@ -32,7 +32,7 @@ func (d *Dashboard) stream(of func(*http.Request) (topic, error)) http.Handler {
 			if _, err = d.look(r.Context(), t); err == nil {
 				out := newSender(w)
 				out.send("hello", []byte(d.build))
-				out.send("patch", d.hub.next(c, nil))
+				out.patch(d.hub.first(c, shows))
 				d.follow(r, out, c, who)
 				return
 			}
@@ -44,6 +44,20 @@ func (d *Dashboard) stream(of func(*http.Request) (topic, error)) http.Handler {
 		http.Error(w, "the read model can't be read", http.StatusServiceUnavailable)
 	})
 }
+
+// asPage turns the address of a stream into that of its page, from which the topic is
+// told. It returns what the page says that it shows.
+func asPage(u *url.URL) (shows string) {
+	u.Path = strings.TrimPrefix(u.Path, "/events")
+	query := u.Query()
+	shows = query.Get(showsParam)
+	query.Del(showsParam)
+	u.RawQuery = query.Encode()
+	return shows
+}
+
+// showsParam is the part of a stream's address with the version that the page shows.
+const showsParam = "shows"
 
 // listener finds out who opens a stream; where nobody may, it has answered.
 func (d *Dashboard) listener(w http.ResponseWriter, r *http.Request) (visitor, bool) {
@@ -78,7 +92,7 @@ func (d *Dashboard) follow(r *http.Request, out *sender, c *client, who visitor)
 			out.send("gone", []byte("page"))
 			return
 		case patch := <-c.patches:
-			out.send("patch", d.hub.next(c, patch))
+			out.patch(d.hub.next(c, patch))
 		case <-beat.C:
 			_, role, err := d.cfg.Sessions.Session(r.Context(), who.cookie)
 			if errors.Is(err, ErrSignedOut) || (err == nil && role != who.role) {
@@ -115,12 +129,25 @@ func newSender(w http.ResponseWriter) *sender {
 	return s
 }
 
-func (s *sender) send(event string, data []byte) {
+// patch sends one, if there is any, under the version that the page shows from then on.
+func (s *sender) patch(p patch) {
+	if p.version != "" {
+		s.sendAs("patch", p.version, p.html)
+	}
+}
+
+func (s *sender) send(event string, data []byte) { s.sendAs(event, "", data) }
+
+// sendAs sends an event with an id; none where it is empty.
+func (s *sender) sendAs(event, id string, data []byte) {
 	if s.err != nil {
 		return
 	}
 	var buf bytes.Buffer
 	fmt.Fprintf(&buf, "event: %s\n", event)
+	if id != "" {
+		fmt.Fprintf(&buf, "id: %s\n", id)
+	}
 	// A carriage return ends a line of the stream as well; HTML takes it for a newline.
 	data = bytes.ReplaceAll(bytes.ReplaceAll(data, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
 	for line := range bytes.Lines(data) {

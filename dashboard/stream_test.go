@@ -16,7 +16,7 @@ import (
 )
 
 // message is one server-sent event.
-type message struct{ event, data string }
+type message struct{ event, data, id string }
 
 // tap is an open stream: what the server has written so far. While it is shut,
 // writing blocks, as to a browser that does not read.
@@ -55,6 +55,8 @@ func (w *tap) read() []message {
 		for line := range strings.SplitSeq(block, "\n") {
 			if v, ok := strings.CutPrefix(line, "event: "); ok {
 				m.event = v
+			} else if v, ok := strings.CutPrefix(line, "id: "); ok {
+				m.id = v
 			} else if v, ok := strings.CutPrefix(line, "data: "); ok {
 				m.data += v + "\n"
 			}
@@ -107,10 +109,12 @@ func running(t *testing.T, test func(t *testing.T, b *bench)) {
 }
 
 // open opens a stream, as a browser does. It ends with close or with the dashboard.
-func (b *bench) open(cookie string) (w *tap, leave func()) {
+func (b *bench) open(cookie string) (w *tap, leave func()) { return b.openAt("/events/", cookie) }
+
+func (b *bench) openAt(address, cookie string) (w *tap, leave func()) {
 	w = &tap{header: http.Header{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	r := request(http.MethodGet, "/events/", cookie, nil).WithContext(ctx)
+	r := request(http.MethodGet, address, cookie, nil).WithContext(ctx)
 	b.wg.Go(func() { b.ServeHTTP(w, r); cancel() })
 	return w, cancel
 }
@@ -141,6 +145,38 @@ func TestAStreamBeginsWithTheBuildAndASnapshot(t *testing.T) {
 		}
 		if kind := w.header.Get("Content-Type"); !strings.HasPrefix(kind, "text/event-stream") || w.header.Get("Cache-Control") != "no-store" {
 			t.Errorf("its headers are %v", w.header)
+		}
+	})
+}
+
+func TestAPageThatShowsTheNewestGetsNoSnapshot(t *testing.T) {
+	running(t, func(t *testing.T, b *bench) {
+		page := do(b.Dashboard, request(http.MethodGet, "/?q=sb&sort=name", "op", nil)).Body.String()
+		_, shows, _ := strings.Cut(page, `data-shows="`)
+		shows, _, _ = strings.Cut(shows, `"`)
+		w, leave := b.openAt("/events/?q=sb&sort=name&shows="+shows, "op")
+		if got := events(w.read()); got != "hello beat" {
+			t.Errorf("a page that was just loaded is sent %q", got)
+		}
+		if topics := b.hub.topics(); len(topics) != 1 || topics[0].key != "/?q=sb&sort=name" {
+			t.Errorf("what it shows is %+v", topics)
+		}
+		b.turn("hsb0", fleet.HostVerifying)
+		first := w.read()
+		if events(first) != "patch" || first[0].id == "" || first[0].id == shows {
+			t.Fatalf("a change arrives as %+v", first)
+		}
+		leave()
+		again, _ := b.openAt("/events/?q=sb&shows="+first[0].id+"&sort=name", "op")
+		if got := events(again.read()); got != "hello beat" {
+			t.Errorf("a page that was away and missed nothing is sent %q", got)
+		}
+		missed, _ := b.openAt("/events/?q=sb&sort=name&shows="+shows, "op")
+		other, _ := b.openAt("/events/?q=sb&shows="+first[0].id, "view")
+		for _, w := range []*tap{missed, other} {
+			if got := events(w.read()); got != "hello patch beat" {
+				t.Errorf("a page that shows something else is sent %q", got)
+			}
 		}
 	})
 }

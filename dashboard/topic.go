@@ -58,7 +58,7 @@ func (d *Dashboard) live(mux *http.ServeMux, pattern string, l livePage) {
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "This page could not be read, because the database did not answer. Hosts and rollouts are not affected; try again."})
 		default:
 			p := d.page(w, r, who)
-			p.Live = "/events" + t.key
+			p.Live, p.Shows, p.Pending = "/events"+t.key, b.version(), b.html("nav-updates")
 			d.show(w, r, http.StatusOK, l.show(r, p, b))
 		}
 	}))
@@ -84,9 +84,4 @@ func (d *Dashboard) renew(ctx context.Context, t topic, s scene) (board, error) 
 	}
 	d.hub.show(t.key, b, err)
 	return b, err
-}
-
-// fleetTopic is the Fleet page.
-func (d *Dashboard) fleetTopic(*http.Request) (topic, error) {
-	return topic{key: "/", regions: func(_ context.Context, s scene) ([]liveRegion, error) { return s.regions(), nil }}, nil
 }

@@ -187,3 +187,11 @@ func pair(line string) (key, value string) {
 	}
 	return key, strings.TrimSpace(value)
 }
+
+// lower is s with a small letter, for within a sentence.
+func lower(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}

@@ -14,8 +14,10 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // patience bounds what a test waits for; machines that build other things at the same
@@ -156,10 +158,23 @@ func (b *Tab) Type(css, text string) {
 	b.Do(chromedp.SendKeys(chromedp.CSS(css), text))
 }
 
-// Press presses keys with nothing but the page to take them.
+// Press presses keys on whatever has the focus, as a keyboard does: one that the page
+// takes for itself writes nothing.
 func (b *Tab) Press(keys string) {
 	b.t.Helper()
-	b.Do(chromedp.KeyEvent(keys))
+	b.Do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		for _, key := range keys {
+			for _, event := range kb.Encode(key) {
+				if event.Type == kb.KeyDown {
+					event.Type = "rawKeyDown"
+				}
+				if _, err := cdp.Call(ctx, tab, input.DispatchKeyEvent, *event); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}))
 }
 
 // Size makes the window so wide and high, in CSS pixels.

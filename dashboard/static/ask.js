@@ -28,13 +28,13 @@ export function lock() {
   for (const link of all("a[data-ask]")) link.ariaDisabled = stale ? "true" : null;
 }
 
-// ask opens the question at an address.
-async function ask(address) {
+// ask opens the question at an address. A body is what an address would be too short for.
+async function ask(address, body) {
   const mine = asked = Symbol();
-  const answer = await fetch(address, { headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => undefined);
+  const answer = await fetch(address, { method: body ? "POST" : "GET", body, headers: { "HX-Request": "true" }, redirect: "manual" }).catch(() => undefined);
   if (mine !== asked) return; // another question was asked meanwhile
   if (answer?.type === "opaqueredirect") return location.reload(); // signed out
-  if (!answer?.ok) return tell(answer ? await answer.text() : "", "The server did not answer, so nothing was done.");
+  if (!answer?.ok) return tell(answer ? await answer.text() : "", "The server did not answer, so nothing was done.", dialog.open ? $(".answer", dialog) : toast);
   dialog.innerHTML = await answer.text();
   tick();
   lock();
@@ -99,8 +99,9 @@ document.addEventListener("submit", (e) => {
   if (button && (button.disabled || "sent" in button.dataset)) { e.preventDefault(); e.stopImmediatePropagation(); return; }
   if ("ask" in form.dataset) {
     e.preventDefault();
-    const address = new URL(form.action);
-    for (const [name, value] of new FormData(form, e.submitter)) address.searchParams.append(name, value);
+    const address = new URL(form.action), fields = new FormData(form, e.submitter);
+    if (form.method === "post") return ask(address, new URLSearchParams(fields));
+    for (const [name, value] of fields) address.searchParams.append(name, value);
     ask(address);
   } else if ("post" in form.dataset) {
     e.preventDefault();

@@ -11,15 +11,26 @@ let source, heard, failed = 0, retry, hiding, queue = Promise.resolve();
 
 function open() {
   close();
-  source = new EventSource(body.dataset.live);
+  const address = new URL(body.dataset.live, location.href);
+  if (body.dataset.shows) address.searchParams.set("shows", body.dataset.shows); // what is shown already need not come again
+  source = new EventSource(address);
   on("hello", (build) => build === body.dataset.build ? undefined : outdated());
-  on("patch", (html) => {
+  on("patch", (html, version) => {
+    body.dataset.shows = version;
     queue = queue.then(() => htmx.swap({ text: html, target: body, sourceElement: body, swap: "none" }))
-      .then(settle).catch(() => reopen(1e3)); // a snapshot repairs what a failed patch left
+      .then(settle).catch(() => { body.dataset.shows = ""; reopen(1e3); }); // a snapshot repairs what a failed patch left
   });
   on("beat", (ms) => adjust(Number(ms)));
   on("gone", () => location.reload());
   source.onerror = lost;
+}
+
+// turn lets the page show another address of its own kind: its stream begins with all
+// that differs.
+export function turn(address) {
+  body.dataset.live = address;
+  body.dataset.shows = "";
+  if (source || retry) open();
 }
 
 function on(event, act) {
@@ -28,7 +39,7 @@ function on(event, act) {
     if (from !== source) return;
     heard = Date.now();
     failed = 0;
-    act(message.data);
+    act(message.data, message.lastEventId);
     if (source === from && event !== "hello") show("live");
   });
 }

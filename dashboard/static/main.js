@@ -8,5 +8,9 @@ import "./ask.js";
 import "./copy.js";
 import "./enroll.js";
 import "./live.js";
+import "./filter.js";
+import "./select.js";
+import "./menu.js";
+import "./keys.js";
 
 document.body.classList.add("script");

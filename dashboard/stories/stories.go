@@ -28,6 +28,9 @@ type Story struct {
 	Ended      []fleet.RolloutSummary // rollouts
 	Quarantine []fleet.Quarantine
 	Planned    *fleet.PlannedRollout // what a wish to start one comes to; nil: it can't be right
+
+	Open        []fleet.Order      // orders that have not ended
+	Generations []fleet.Generation // of the host that is rolled back
 }
 
 // All tells every story as of now.
@@ -54,6 +57,8 @@ func All(now time.Time) []Story {
 	out = append(out, b.activity()...)
 	out = append(out, b.updatePages()...)
 	out = append(out, b.enrolling()...)
+	out = append(out, b.filtered()...)
+	out = append(out, b.orders()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
