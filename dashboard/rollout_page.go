@@ -113,7 +113,8 @@ func (s scene) hostStand(r fleet.RolloutDetail, p fleet.HostProgress, retry bool
 	if p.Order != "" {
 		h.order = orderURL(p.Host, p.Order)
 	}
-	if h.target.Commit == "" && r.Kind != fleet.RolloutRestore {
+	none := p.State == fleet.HostWaiting || p.State == fleet.HostExcluded || p.State == fleet.HostCancelled && p.Order == ""
+	if h.target.Commit == "" && r.Kind != fleet.RolloutRestore && !none {
 		h.target.Commit = r.Commit
 	}
 	failed := p.State == fleet.HostFailed || p.State == fleet.HostReverted

@@ -40,6 +40,7 @@ func (b book) detail(r fleet.Rollout, happened ...fleet.RolloutChange) fleet.Rol
 	for i := range r.Hosts {
 		p := &r.Hosts[i]
 		if p.State == fleet.HostWaiting || p.State == fleet.HostExcluded || p.State == fleet.HostCancelled {
+			p.StartedAt = time.Time{}
 			continue
 		}
 		p.Order, p.Before = fmt.Sprintf("01KAJ3TORDER%02d", i), fleet.System{Path: systemPath(p.Host, "0aa9"), Commit: before}
