@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,8 +35,10 @@ type Service interface {
 	RolloutService
 	AuditService
 	ReceiverService
+	TokenService
 	// Authenticate returns who a bearer token belongs to and the role it has:
-	// viewer, operator or admin. An unknown token is an error.
+	// viewer, operator or admin. One that is not known, or not any more, is ErrToken, and
+	// TooSoon where too many of them came from one address.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
 	// Overview is the read model that the dashboard shows, described.
 	Overview(ctx context.Context) (fleet.Overview, error)
@@ -91,6 +94,7 @@ func Mount(mux *http.ServeMux, version, build string, s Service) {
 	audit(a, s)
 	receivers(a, s)
 	setups(a, s)
+	tokens(a, s)
 	versions(a, version, build)
 	streamEvents(a, s)
 	docs(mux, a)
@@ -100,7 +104,8 @@ func Mount(mux *http.ServeMux, version, build string, s Service) {
 // Doorkeeper is what the API needs of the product before it comes to an operation.
 type Doorkeeper interface {
 	// Authenticate returns who a bearer token belongs to and the role it has:
-	// viewer, operator or admin. An unknown token is an error.
+	// viewer, operator or admin. One that is not known, or not any more, is ErrToken, and
+	// TooSoon where too many of them came from one address.
 	Authenticate(ctx context.Context, token string) (fleet.Actor, string, error)
 	// BeginOnce takes the turn to carry out a request with a key, or finds what it was
 	// answered; sum stands for all that is asked for. A key of another request is
@@ -148,7 +153,21 @@ func sign(version string) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-type actorKey struct{}
+// ErrToken says no more than that: a stranger learns nothing from it.
+var ErrToken = errors.New("the token is not known, or it has expired")
+
+// TooSoon is how long the caller has to wait before the next try.
+type TooSoon time.Duration
+
+func (TooSoon) Error() string { return "too many tokens from this address were wrong" }
+
+type callerKey struct{}
+
+// caller is whose token a request carries, and what it may do.
+type caller struct {
+	actor fleet.Actor
+	role  string
+}
 
 // roles in ascending order of what they may do.
 var roles = map[string]int{"viewer": 1, "operator": 2, "admin": 3}
@@ -164,7 +183,7 @@ func authenticate(a huma.API, s Doorkeeper) func(huma.Context, func(huma.Context
 		actor, role, err := s.Authenticate(ctx.Context(), token)
 		if err != nil {
 			ctx.SetHeader("WWW-Authenticate", `Bearer error="invalid_token"`)
-			_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "The token is not known, or it has expired.")
+			refuseToken(a, ctx, err)
 			return
 		}
 		least := roleOf(ctx.Operation())
@@ -172,11 +191,27 @@ func authenticate(a huma.API, s Doorkeeper) func(huma.Context, func(huma.Context
 			_ = huma.WriteErr(a, ctx, http.StatusForbidden, "This needs the role "+least+"; the token has "+role+".")
 			return
 		}
-		next(huma.WithContext(ctx, context.WithValue(fleet.By(ctx.Context(), fleet.WayAPI), actorKey{}, actor)))
+		next(huma.WithContext(ctx, context.WithValue(fleet.By(ctx.Context(), fleet.WayAPI), callerKey{}, caller{actor, role})))
 	}
 }
 
-func actorOf(ctx context.Context) fleet.Actor {
-	actor, _ := ctx.Value(actorKey{}).(fleet.Actor)
-	return actor
+// refuseToken says why a token lets nobody in.
+func refuseToken(a huma.API, ctx huma.Context, err error) {
+	early, isEarly := errors.AsType[TooSoon](err)
+	switch {
+	case isEarly:
+		ctx.SetHeader("Retry-After", strconv.Itoa(int(time.Duration(early)/time.Second)+1))
+		_ = huma.WriteErr(a, ctx, http.StatusTooManyRequests, "Too many tokens from this address were wrong. Wait, and look at the token.")
+	case errors.Is(err, ErrToken):
+		_ = huma.WriteErr(a, ctx, http.StatusUnauthorized, "The token is not known, or it has expired.")
+	default:
+		_ = huma.WriteErr(a, ctx, http.StatusServiceUnavailable, "The token could not be checked, because the database did not answer. Nothing was changed; try again.")
+	}
 }
+
+func callerOf(ctx context.Context) caller {
+	c, _ := ctx.Value(callerKey{}).(caller)
+	return c
+}
+
+func actorOf(ctx context.Context) fleet.Actor { return callerOf(ctx).actor }

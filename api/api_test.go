@@ -38,7 +38,7 @@ type service struct {
 func (*service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
 	role, ok := map[string]string{"see": "viewer", "do": "operator", "all": "admin"}[token]
 	if !ok {
-		return fleet.Actor{}, "", errors.New("unknown")
+		return fleet.Actor{}, "", api.ErrToken
 	}
 	return fleet.Actor{Login: token}, role, nil
 }

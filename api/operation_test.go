@@ -123,7 +123,7 @@ func TestWhatTellsASecretSaysSo(t *testing.T) {
 					continue
 				}
 				seen++
-				if !slices.Contains([]string{"/api/v1/hosts", "/api/v1/setup/link"}, path) {
+				if !slices.Contains([]string{"/api/v1/hosts", "/api/v1/login-links", "/api/v1/tokens"}, path) {
 					t.Errorf("the answer %s of POST %s has %s: register it with Metadata: needsAndTells(…), and name it here", status, path, name)
 				}
 			}

@@ -16,9 +16,9 @@ type SetupService interface {
 	Doorkeeper
 	// Setup says how far the set-up has come.
 	Setup(ctx context.Context) (Setup, error)
-	// SetupLink makes a one-time address that signs in with the admin role and shows
-	// the set-up.
-	SetupLink(ctx context.Context, by fleet.Actor) (address string, expires time.Time, err error)
+	// LoginLink makes a one-time address that signs in past GitHub, under a name and with
+	// a role. Who may not have one made is ErrForbidden; a name that can't be is ErrInvalid.
+	LoginLink(ctx context.Context, by fleet.Actor, name, role string) (address string, expires time.Time, err error)
 	// ProposePolicy opens the pull request with the policy file of a repository, named
 	// owner/name, or finds the one that was opened before.
 	ProposePolicy(ctx context.Context, by fleet.Actor, repo string) (SetupRepo, error)
@@ -69,7 +69,14 @@ type reportOutput struct{ Body Report }
 
 type setupRepoOutput struct{ Body SetupRepo }
 
-type setupLinkOutput struct {
+type loginLinkInput struct {
+	Body struct {
+		Name string `json:"name" pattern:"^[A-Za-z0-9][A-Za-z0-9._-]{0,38}$" doc:"Whose name the history shall bear" example:"ada"`
+		Role string `json:"role" enum:"viewer,operator,admin"`
+	}
+}
+
+type loginLinkOutput struct {
 	Body struct {
 		Address string    `json:"address" doc:"Works once"`
 		Expires time.Time `json:"expires"`
@@ -100,14 +107,15 @@ func setups(a huma.API, s SetupService) {
 			got, err := s.Setup(ctx)
 			return &setupOutput{got}, err
 		})
-	link := op("make-setup-link", http.MethodPost, "/setup/link", "A one-time address of the set-up page", "Whoever opens it is signed in as an admin, once.")
+	link := op("make-login-link", http.MethodPost, "/login-links", "A one-time address that signs in past GitHub",
+		"For the set-up and for emergencies; with the admin token only. The history tells who made it, and who came in by it.")
 	link.Metadata = needsAndTells("admin")
 	huma.Register(a, link,
-		func(ctx context.Context, _ *struct{}) (*setupLinkOutput, error) {
-			out := &setupLinkOutput{}
+		func(ctx context.Context, in *loginLinkInput) (*loginLinkOutput, error) {
+			out := &loginLinkOutput{}
 			var err error
-			out.Body.Address, out.Body.Expires, err = s.SetupLink(ctx, actorOf(ctx))
-			return out, err
+			out.Body.Address, out.Body.Expires, err = s.LoginLink(ctx, actorOf(ctx), in.Body.Name, in.Body.Role)
+			return out, tokenError(err)
 		})
 	huma.Register(a, op("propose-policy", http.MethodPost, "/setup/policy", "Open a pull request with the policy file, once",
 		"Finds the one that was opened before."),
@@ -133,13 +141,13 @@ func (c *Client) Setup(ctx context.Context) (Setup, error) {
 	return out, err
 }
 
-// SetupLink makes a one-time address of the set-up page.
-func (c *Client) SetupLink(ctx context.Context) (string, time.Time, error) {
+// LoginLink makes a one-time address that signs in past GitHub.
+func (c *Client) LoginLink(ctx context.Context, name, role string) (string, time.Time, error) {
 	var out struct {
 		Address string    `json:"address"`
 		Expires time.Time `json:"expires"`
 	}
-	err := c.act(ctx, "/api/v1/setup/link", nil, &out)
+	err := c.act(ctx, "/api/v1/login-links", map[string]string{"name": name, "role": role}, &out)
 	return out.Address, out.Expires, err
 }
 

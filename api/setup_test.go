@@ -20,8 +20,8 @@ func (*service) Setup(context.Context) (api.Setup, error) {
 	return api.Setup{Address: "https://fleet.example.org", Repos: []api.SetupRepo{{Name: "octo/fleet", Policy: "none"}}}, nil
 }
 
-func (*service) SetupLink(_ context.Context, by fleet.Actor) (string, time.Time, error) {
-	return "https://fleet.example.org/login?token=for-" + by.Login, time.Unix(1e9, 0).UTC(), nil
+func (*service) LoginLink(_ context.Context, by fleet.Actor, name, role string) (string, time.Time, error) {
+	return "https://fleet.example.org/login?token=for-" + name + "-" + role + "-by-" + by.Login, time.Unix(1e9, 0).UTC(), nil
 }
 
 func (*service) ProposePolicy(_ context.Context, _ fleet.Actor, repo string) (api.SetupRepo, error) {
@@ -54,7 +54,7 @@ func TestTheSetUpIsForAdmins(t *testing.T) {
 			if err != nil || got.App != nil || got.Address != "https://fleet.example.org" || len(got.Repos) != 1 {
 				t.Errorf("set-up: %+v, %v", got, err)
 			}
-			if link, until, err := admin.SetupLink(ctx); err != nil || !strings.HasSuffix(link, "for-all") || until.Unix() != 1e9 {
+			if link, until, err := admin.LoginLink(ctx, "ada", "operator"); err != nil || !strings.HasSuffix(link, "for-ada-operator-by-all") || until.Unix() != 1e9 {
 				t.Errorf("link: %s until %v, %v", link, until, err)
 			}
 			report, err := admin.Examine(ctx)
@@ -70,7 +70,7 @@ func TestTheSetUpIsForAdmins(t *testing.T) {
 				}
 			}
 			_, err1 := operator.Setup(ctx)
-			_, _, err2 := operator.SetupLink(ctx)
+			_, _, err2 := operator.LoginLink(ctx, "ada", "admin")
 			_, err3 := operator.Examine(ctx)
 			_, err4 := operator.ProposePolicy(ctx, "octo/fleet")
 			for _, err := range []error{err1, err2, err3, err4} {

@@ -36,14 +36,19 @@ type App struct {
 	failures *limits // of enrolments, by address
 	askers   *limits // for tokens, by host
 	changes  *limits // of keys, by host
+	fence    fenceLimits
 	summons  summons
 	hearing  time.Time // since when hosts can be heard
 	meters   *meters
 	traces   *traces
 	admin    []byte // SHA-256 of the admin token, nil where none is set
 
-	seal       *seal
-	sender     notify.Sender
+	seal         *seal
+	sender       notify.Sender
+	fenceOnce    sync.Once
+	signIn       atomic.Pointer[forge.SignIn] // nil where people can't sign in with GitHub
+	clientSecret string                       // of the settings
+
 	ownSecrets []string // webhook secrets of the settings, for an App that they don't name
 	setup      setup
 	signed     signed // the last webhook
@@ -82,6 +87,8 @@ func Start(ctx context.Context, cfg Config) (_ *App, err error) {
 		sum := sha256.Sum256([]byte(secrets.adminToken))
 		a.admin = sum[:]
 	}
+
+	a.clientSecret = secrets.clientSecret
 
 	if err := a.listen(ctx); err != nil {
 		return nil, err
@@ -230,6 +237,7 @@ func (a *App) everyLoop() []*loop {
 		newLoop("messages", a.log, a.workMessages),
 		newLoop("orders", a.log, a.workOrders),
 		newLoop("overdue", a.log, a.workOverdue),
+		newLoop("people", a.log, a.workPeople),
 	}
 }
 

@@ -46,6 +46,11 @@ type Config struct {
 	GitHubPrivateKeyFile string `help:"File with the App's private key (PEM)." env:"NIXFLEET_GITHUB_PRIVATE_KEY_FILE" name:"github-private-key-file" type:"path"`
 	GitHubSecretFile     string `help:"File with the webhook secret, one a line: two are live during a rotation." env:"NIXFLEET_GITHUB_WEBHOOK_SECRET_FILE" name:"github-webhook-secret-file" type:"path"`
 
+	GitHubClientID         string `help:"Client id of the GitHub App, with which people sign in. Default: that of the App that the set-up created." env:"NIXFLEET_GITHUB_CLIENT_ID" name:"github-client-id"`
+	GitHubClientSecretFile string `help:"File with a client secret of the GitHub App." env:"NIXFLEET_GITHUB_CLIENT_SECRET_FILE" name:"github-client-secret-file" type:"path"`
+
+	TrustedProxies string `help:"Addresses and networks of proxies, separated by commas, whose X-Forwarded-For says where a request comes from. Default: none is believed." env:"NIXFLEET_TRUSTED_PROXIES"`
+
 	ReceiversFile string `help:"File with addresses of receivers of notifications that must not be in the database, one NAME ADDRESS a line; read anew for each message." env:"NIXFLEET_RECEIVERS_FILE" type:"path"`
 
 	SealKeyFile string `help:"File with the key that seals the App's credentials and the addresses of receivers in the database; replicas need the same. Default: github-app.key in the data directory, made on first use." env:"NIXFLEET_SEAL_KEY_FILE" type:"path"`
@@ -54,7 +59,8 @@ type Config struct {
 
 	AdminTokenFile string `help:"File with a token that signs in with the admin role." env:"NIXFLEET_ADMIN_TOKEN_FILE" type:"path"`
 
-	OTLPURL string `help:"Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as http://localhost:4318. The OTEL_EXPORTER_OTLP_ variables for headers and certificates are read, too. Default: no traces." env:"NIXFLEET_OTLP_URL" name:"otlp-url"`
+	OTLPURL string         `help:"Address of an OpenTelemetry collector that takes traces by OTLP over HTTP, such as http://localhost:4318. The OTEL_EXPORTER_OTLP_ variables for headers and certificates are read, too. Default: no traces." env:"NIXFLEET_OTLP_URL" name:"otlp-url"`
+	trusted []netip.Prefix // TrustedProxies, read
 
 	Now func() time.Time `kong:"-" json:"-"` // tests inject the clock; nil means the real one
 	Log zerolog.Logger   `kong:"-" json:"-"`
@@ -65,6 +71,8 @@ type secrets struct {
 	privateKey []byte
 	webhook    []string
 	adminToken string
+
+	clientSecret string
 }
 
 // prepare fills in what was left out and reads the secrets. It reports every
@@ -106,6 +114,14 @@ func (c *Config) prepare() (secrets, error) {
 		if line = strings.TrimSpace(line); line != "" {
 			s.webhook = append(s.webhook, line)
 		}
+	}
+	s.clientSecret = read("NIXFLEET_GITHUB_CLIENT_SECRET_FILE", c.GitHubClientSecretFile)
+	if (c.GitHubClientID == "") != (s.clientSecret == "") {
+		faults = append(faults, errors.New("NIXFLEET_GITHUB_CLIENT_ID and NIXFLEET_GITHUB_CLIENT_SECRET_FILE: one of them is missing or empty; both are on the App's settings page"))
+	}
+	var err error
+	if c.trusted, err = proxies(c.TrustedProxies); err != nil {
+		faults = append(faults, err)
 	}
 	s.adminToken = read("NIXFLEET_ADMIN_TOKEN_FILE", c.AdminTokenFile)
 	faults = append(faults, c.checkBus()...)

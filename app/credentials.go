@@ -21,6 +21,8 @@ type credentials struct {
 	privateKey []byte
 	webhook    []string // live secrets
 
+	clientID, clientSecret string // with which people sign in; empty where they are not known
+
 	slug, page string // empty where the settings name the App
 	settings   bool   // they come from the settings, which win over what is stored
 }
@@ -55,6 +57,7 @@ func (a *App) storedApp(ctx context.Context) (*credentials, error) {
 	}
 	return &credentials{
 		appID: row.AppID, privateKey: []byte(parts.PrivateKey), webhook: a.liveSecrets(parts.WebhookSecret), slug: row.Slug, page: row.HTMLURL,
+		clientID: row.ClientID, clientSecret: parts.ClientSecret,
 	}, nil
 }
 

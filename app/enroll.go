@@ -23,14 +23,6 @@ const (
 // service is the product as the API sees it.
 type service struct{ a *App }
 
-// Authenticate knows the admin token.
-func (s service) Authenticate(_ context.Context, token string) (fleet.Actor, string, error) {
-	if s.a.isAdmin(token) {
-		return fleet.Actor{Login: "admin", Type: "local"}, "admin", nil
-	}
-	return fleet.Actor{}, "", errUnknownToken
-}
-
 // Overview is what the dashboard shows.
 func (s service) Overview(ctx context.Context) (fleet.Overview, error) {
 	return overview(s).Overview(ctx)

@@ -72,7 +72,7 @@ func TestAHostsNewLockIsCommitted(t *testing.T) {
 	base := p.main()
 	asked, err := p.client().UpdateInputs(t.Context(), pressedRepo, api.UpdateInputs{Inputs: []string{"input"}, Reason: "weekly"})
 	must(t, err)
-	if asked.Host != "build1" || asked.Base != base || asked.Path != "flake.lock" || asked.Actor != "admin" || asked.State != "ordered" || asked.Ended {
+	if asked.Host != "build1" || asked.Base != base || asked.Path != "flake.lock" || asked.Actor != "admin (local)" || asked.State != "ordered" || asked.Ended {
 		t.Fatalf("%+v", asked)
 	}
 	o, err := p.db.Order(t.Context(), asked.ID)

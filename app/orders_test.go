@@ -152,7 +152,7 @@ func TestOrdersOfPeopleReachHostsOneAfterTheOther(t *testing.T) {
 	}
 	list, err := r.client().Orders(t.Context(), "web1", 10)
 	must(t, err)
-	if len(list) != 3 || list[2].Actor != "admin" || list[2].Reason != "the fix" || list[2].State != "received" {
+	if len(list) != 3 || list[2].Actor != "admin (local)" || list[2].Reason != "the fix" || list[2].State != "received" {
 		t.Errorf("orders %+v", list)
 	}
 }

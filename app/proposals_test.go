@@ -38,7 +38,7 @@ func (p *pressing) propose(l api.NewLock) api.Lock {
 	c := &api.Client{Server: p.url, Token: adminSecret}
 	got, err := c.ProposeLock(p.t.Context(), pressedRepo, l)
 	must(p.t, err)
-	if got.State != "received" || got.Ended || got.Actor != "admin" {
+	if got.State != "received" || got.Ended || got.Actor != "admin (local)" {
 		p.t.Errorf("received as %+v", got)
 	}
 	for range 6 {

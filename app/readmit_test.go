@@ -57,7 +57,7 @@ func TestAMachineThatWasSetUpAnewEnrolsAgain(t *testing.T) {
 	for _, h := range history {
 		kinds = append(kinds, h.Actor+" "+h.Kind)
 	}
-	if got := strings.Join(kinds, ", "); got != "host:web1 host.enrolled, admin host.readmitted, admin host.revoked, host:web1 host.enrolled, admin host.added" {
+	if got := strings.Join(kinds, ", "); got != "host:web1 host.enrolled, admin (local) host.readmitted, admin (local) host.revoked, host:web1 host.enrolled, admin (local) host.added" {
 		t.Errorf("the history says %s", got)
 	}
 	if strings.Contains(r.log.String(), got.Token) {

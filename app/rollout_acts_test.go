@@ -75,7 +75,7 @@ func TestPeopleSteerARollout(t *testing.T) {
 	must(t, err)
 	var told []string
 	for _, e := range slices.Backward(events) {
-		if strings.HasPrefix(e.Kind, "rollout.") && e.Actor == "admin" {
+		if strings.HasPrefix(e.Kind, "rollout.") && e.Actor == "admin (local)" {
 			told = append(told, strings.TrimPrefix(e.Kind, "rollout.")+" "+e.Reason)
 		}
 	}
@@ -102,7 +102,7 @@ func TestWhatFailedIsTriedAgain(t *testing.T) {
 	}
 	h.work()
 	h.want("tried again", "deploy superseded, deploy running")
-	if r := h.latest(); hostStates(r) != "web2 ordered, web3 ordered" || r.Commit != bad || r.Reason != "the disk has room" || r.Actor != "admin" {
+	if r := h.latest(); hostStates(r) != "web2 ordered, web3 ordered" || r.Commit != bad || r.Reason != "the disk has room" || r.Actor != "admin (local)" {
 		t.Errorf("the retry is %+v", r)
 	}
 	h.does("web2", agentbus.StepSwitching, agentbus.StepHealthy)

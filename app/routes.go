@@ -41,7 +41,7 @@ func (a *App) routes(ctx context.Context, webhookSecrets []string) (http.Handler
 	}
 	api.Mount(mux, Version, Build, service{a})
 	mux.Handle("/", pages)
-	return mux, nil
+	return a.fenced(mux), nil
 }
 
 // bodyWithin is how long a stranger may take to send a body. GitHub sends its 25 MB

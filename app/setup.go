@@ -82,6 +82,9 @@ func (a *App) begin(work context.Context, c *credentials) error {
 		return fmt.Errorf("github: %w", err)
 	}
 	a.forge, a.cfg.GitHubAppID = f, c.appID
+	if err := a.openSignIn(c); err != nil {
+		return err
+	}
 	handler, err := a.routes(work, c.webhook)
 	if err != nil {
 		return err
@@ -179,7 +182,7 @@ func (a *App) setupRoutes() (http.Handler, error) {
 		w.Header().Set("Retry-After", "60")
 		problem(w, http.StatusServiceUnavailable, "NixFleet has no GitHub App yet. Open "+a.cfg.URL+nixfleet.SetupPath+" to create one.")
 	})
-	return mux, nil
+	return a.fenced(mux), nil
 }
 
 // pages makes the dashboard.
@@ -187,6 +190,7 @@ func (a *App) pages() (*dashboard.Dashboard, error) {
 	pages, err := dashboard.New(dashboard.Config{
 		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a}, Setup: wizard{a}, Explainer: insight{a}, Policies: insight{a}, Activity: insight{a},
 		Newcomers: newcomers{a},
+		People:    people{a},
 		Updates:   updates{a},
 		Orders:    desk{a},
 		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,

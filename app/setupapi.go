@@ -35,11 +35,13 @@ func (s service) Setup(ctx context.Context) (api.Setup, error) {
 	return out, nil
 }
 
-// SetupLink makes a one-time address of the set-up page.
-func (s service) SetupLink(ctx context.Context, by fleet.Actor) (string, time.Time, error) {
-	expires := s.a.cfg.Now().Add(loginLinkTTL)
-	address, err := s.a.LoginLink(ctx, by.Login, "admin")
-	return address, expires, err
+// LoginLink makes a one-time address that signs in past GitHub. That is for whoever has
+// the admin token: a token of GitHub's people must not outlive what GitHub says.
+func (s service) LoginLink(ctx context.Context, by fleet.Actor, name, role string) (string, time.Time, error) {
+	if by.Type != "local" {
+		return "", time.Time{}, fmt.Errorf("%w: a sign-in link is made with the admin token of the server, and with no other", api.ErrForbidden)
+	}
+	return s.a.loginLink(ctx, by, name, role)
 }
 
 // ProposePolicy opens the pull request with the policy file, or finds it.

@@ -92,11 +92,13 @@ func TestALinkSignsInOnePersonOnce(t *testing.T) {
 	if code := eve.login(token); code != http.StatusUnauthorized || eve.in() {
 		t.Errorf("the same link again: %d", code)
 	}
-	r.clock.forward(sessionTTL - time.Second)
-	if !ada.in() {
-		t.Error("signed out before the working day was over")
+	for day := time.Hour; day < sessionTTL; day += time.Hour {
+		r.clock.forward(time.Hour)
+		if !ada.in() {
+			t.Error("signed out before the working day was over")
+		}
 	}
-	r.clock.forward(time.Second)
+	r.clock.forward(time.Hour)
 	if ada.in() {
 		t.Error("signed in for longer than a working day")
 	}

@@ -24,7 +24,7 @@ func TestAnUpdateIsPressedOverTheAPI(t *testing.T) {
 
 	until := p.clock.now().Add(48 * time.Hour)
 	held, err := c.HoldUpdate(ctx, pressedRepo, p.number, until)
-	if err != nil || held.Hold == nil || held.Hold.By != "admin" || !held.Hold.Until.Equal(until) {
+	if err != nil || held.Hold == nil || held.Hold.By != "admin (local)" || !held.Hold.Until.Equal(until) {
 		t.Errorf("held: %+v, %v", held.Hold, err)
 	}
 	_, err = c.MergeUpdate(ctx, pressedRepo, p.number, u.Head, true)
@@ -39,7 +39,7 @@ func TestAnUpdateIsPressedOverTheAPI(t *testing.T) {
 	p.is(fleet.UpdateHolding, "merge hold")
 
 	asked, err := c.MergeUpdate(ctx, pressedRepo, p.number, u.Head, false)
-	if err != nil || asked.Requested == nil || asked.Requested.By != "admin" || asked.Requested.Deploy {
+	if err != nil || asked.Requested == nil || asked.Requested.By != "admin (local)" || asked.Requested.Deploy {
 		t.Errorf("asked for: %+v, %v", asked.Requested, err)
 	}
 	p.is(fleet.UpdateMerged, "")

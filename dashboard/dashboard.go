@@ -62,6 +62,7 @@ type Config struct {
 	Newcomers Newcomers
 	Rollouts  Rollouts
 	Orders    Orders
+	People    People
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -92,8 +93,8 @@ func New(cfg Config) (*Dashboard, error) {
 	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Now == nil {
 		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts and Now must be set")
 	}
-	if cfg.Updates == nil || cfg.Orders == nil {
-		return nil, errors.New("dashboard: Updates and Orders must be set")
+	if cfg.Updates == nil || cfg.Orders == nil || cfg.People == nil {
+		return nil, errors.New("dashboard: Updates, Orders and People must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -158,9 +159,8 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))
 	d.rolloutRoutes(mux)
-	mux.Handle("GET /login", http.HandlerFunc(d.loginPage))
-	mux.Handle("POST /login", http.HandlerFunc(d.login))
-	mux.Handle("POST /logout", http.HandlerFunc(d.logout))
+	d.loginRoutes(mux)
+	d.peopleRoutes(mux)
 	if d.cfg.Setup != nil {
 		d.setupRoutes(mux)
 	}

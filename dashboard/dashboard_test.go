@@ -56,6 +56,8 @@ type world struct {
 
 	newcomer *fleet.Newcomer
 	enrolErr error
+	access   stories.Access // who may come in, and who has
+	doors    []string       // what was asked for at the doors, and of people
 
 	desk desk
 
@@ -71,11 +73,14 @@ func newWorld(o fleet.Overview) *world {
 
 // tell makes the world that of a story. Its reader is the session op.
 func (w *world) tell(s stories.Story) {
-	w.overview, w.told, w.policy = s.Overview, s.Explanation, s.Policy
+	w.overview, w.told, w.policy, w.access = s.Overview, s.Explanation, s.Policy, s.Access
 	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
 	w.rolls.tell(s)
 	w.desk = desk{open: s.Open, generations: s.Generations}
-	w.sessions["op"] = cmp.Or(s.Role, RoleOperator)
+	w.sessions["op"] = s.Role
+	if s.Role == "" {
+		delete(w.sessions, "op")
+	}
 }
 
 func (w *world) Overview(context.Context) (fleet.Overview, error) {
@@ -154,38 +159,6 @@ func (w *world) SavePolicy(_ context.Context, by fleet.Actor, repo, settings str
 	return w.saveErr
 }
 
-func (w *world) Session(_ context.Context, cookie string) (fleet.Actor, string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sessErr != nil {
-		return fleet.Actor{}, "", w.sessErr
-	}
-	role, ok := w.sessions[cookie]
-	if !ok {
-		return fleet.Actor{}, "", ErrSignedOut
-	}
-	return fleet.Actor{Login: "alice"}, role, nil
-}
-
-func (w *world) Login(_ context.Context, token string) (string, fleet.Actor, string, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.sessErr != nil {
-		return "", fleet.Actor{}, "", w.sessErr
-	}
-	if token != "right" {
-		return "", fleet.Actor{}, "", ErrSignedOut
-	}
-	return "op", fleet.Actor{Login: "alice"}, RoleOperator, nil
-}
-
-func (w *world) Logout(_ context.Context, cookie string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.sessions, cookie)
-	return w.sessErr
-}
-
 // listen stands for LISTEN of the database: change wakes it.
 func (w *world) listen(ctx context.Context, changed func()) error {
 	w.mu.Lock()
@@ -208,7 +181,7 @@ func (w *world) change(f func()) {
 
 func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
-	cfg.Views, cfg.Actions, cfg.Sessions, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w.listen
+	cfg.Views, cfg.Actions, cfg.Sessions, cfg.People, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w, w.listen
 	cfg.Activity = w
 	cfg.Updates = w
 	cfg.Newcomers = w

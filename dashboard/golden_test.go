@@ -96,9 +96,11 @@ func pageOf(t *testing.T, s stories.Story) string {
 	w.acts, w.newcomer = s.Acts, s.Newcomer
 	path, cookie := s.Path, "them"
 	if s.Role == "" {
-		path, cookie = "/login", ""
+		cookie = ""
 	}
-	rec := do(newDashboard(t, w, Config{}), request(http.MethodGet, path, cookie, nil))
+	r := request(http.MethodGet, path, cookie, nil)
+	r.AddCookie(&http.Cookie{Name: "__Host-nixfleet-visit", Value: "the secret"})
+	rec := do(newDashboard(t, w, Config{}), r)
 	if rec.Code != http.StatusOK && !strings.HasSuffix(s.Name, "-problem") {
 		t.Fatalf("%s answered %d: %s", path, rec.Code, rec.Body)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
+	"net/url"
+	"time"
 
 	"github.com/a-h/templ"
 )
@@ -83,3 +85,9 @@ func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, status int, c t
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes())
 }
+
+// now is the moment that a page shows.
+func (p page) now() time.Time { return time.UnixMilli(p.Now) }
+
+// escaped is a value within an address.
+func escaped(value string) string { return url.QueryEscape(value) }

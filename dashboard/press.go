@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // pressed is what came of a press that was carried out.
@@ -17,11 +19,8 @@ type BadRequest string
 
 func (e BadRequest) Error() string { return string(e) }
 
-// ranks are the roles in rising order.
-var ranks = map[string]int{RoleViewer: 1, RoleOperator: 2, RoleAdmin: 3}
-
 // may reports whether v has at least a role.
-func (v visitor) may(least string) bool { return ranks[v.role] >= ranks[least] && ranks[least] > 0 }
+func (v visitor) may(least string) bool { return fleet.RoleCovers(v.role, least) }
 
 // press serves every post that changes something: it is for people of at least a
 // role, from a page of this build. do records the wish; it may be called again for

@@ -6,39 +6,62 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
+	"time"
 
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// Sessions knows who may come in.
+// Sessions knows who may come in. How one signs in is [Doors]'.
 type Sessions interface {
-	// Login trades an access token for a session. An unknown or expired token is
-	// [ErrSignedOut].
-	Login(ctx context.Context, token string) (session string, actor fleet.Actor, role string, err error)
-	// Session says whose session a cookie is; [ErrSignedOut] when nobody's.
-	Session(ctx context.Context, cookie string) (actor fleet.Actor, role string, err error)
+	// Session says whose session a cookie is; [ErrSignedOut] when nobody's, as an
+	// [Ended] where it is known why.
+	Session(ctx context.Context, cookie string) (Session, error)
 	// Logout ends a session; ending one that is gone is no error.
 	Logout(ctx context.Context, cookie string) error
+	Doors
+}
+
+// Session is what a cookie stands for.
+type Session struct {
+	ID      string // names it where the cookie must not be
+	Actor   fleet.Actor
+	Role    string
+	Because string // what GitHub said, such as "write on aurora/nixcfg"; empty for who did not come by GitHub
+	// Unconfirmed is since when GitHub has not confirmed the role, where that is why it
+	// is less than it was.
+	Unconfirmed time.Time
 }
 
 // ErrSignedOut says that a token or a session is not, or no longer, valid. Any
 // other error of [Sessions] means that this could not be found out.
 var ErrSignedOut = errors.New("not signed in")
 
+// Ended is [ErrSignedOut] with the reason, for the person.
+type Ended string
+
+func (e Ended) Error() string { return string(e) }
+
+// Is makes it an ErrSignedOut.
+func (Ended) Is(target error) bool { return target == ErrSignedOut }
+
 // The roles, in rising order of what they may do.
 const (
-	RoleViewer   = "viewer"   // sees everything, changes nothing
-	RoleOperator = "operator" // merges and deploys
-	RoleAdmin    = "admin"    // also changes settings
+	RoleViewer   = fleet.RoleViewer
+	RoleOperator = fleet.RoleOperator
+	RoleAdmin    = fleet.RoleAdmin
 )
 
 // visitor is who makes a request.
 type visitor struct {
-	actor  fleet.Actor
-	role   string
-	cookie string
+	actor   fleet.Actor
+	role    string
+	cookie  string
+	session Session
 }
+
+// local reports whether somebody came past GitHub, with what only the server's own
+// machine gives out.
+func (v visitor) local() bool { return v.actor.Type == "local" }
 
 // visitor finds out who makes r.
 func (d *Dashboard) visitor(r *http.Request) (visitor, error) {
@@ -46,11 +69,11 @@ func (d *Dashboard) visitor(r *http.Request) (visitor, error) {
 	if err != nil || c.Value == "" {
 		return visitor{}, ErrSignedOut
 	}
-	actor, role, err := d.cfg.Sessions.Session(r.Context(), c.Value)
+	s, err := d.cfg.Sessions.Session(r.Context(), c.Value)
 	if err != nil {
 		return visitor{}, err
 	}
-	return visitor{actor: actor, role: role, cookie: c.Value}, nil
+	return visitor{actor: s.Actor, role: s.Role, cookie: c.Value, session: s}, nil
 }
 
 // signedIn serves next to people who are signed in and sends others to the
@@ -60,7 +83,7 @@ func (d *Dashboard) signedIn(next func(http.ResponseWriter, *http.Request, visit
 		who, err := d.visitor(r)
 		switch {
 		case errors.Is(err, ErrSignedOut) && r.Method == http.MethodGet:
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+			http.Redirect(w, r, loginFor(r), http.StatusSeeOther)
 		case errors.Is(err, ErrSignedOut):
 			d.answer(w, r, notice{Status: http.StatusUnauthorized, Text: "You are signed out. Sign in again, then repeat this."})
 		case err != nil:
@@ -70,33 +93,6 @@ func (d *Dashboard) signedIn(next func(http.ResponseWriter, *http.Request, visit
 			next(w, r.WithContext(fleet.By(r.Context(), fleet.WayPage)), who)
 		}
 	})
-}
-
-func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
-	if _, err := d.visitor(r); err == nil && r.URL.Query().Get("token") == "" {
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-		return
-	}
-	// The token of a link is only put into a form: fetching a link signs nobody in.
-	d.show(w, r, http.StatusOK, loginPage(login{Token: r.URL.Query().Get("token"), Page: d.page(w, r, visitor{})}))
-}
-
-func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
-	token := strings.TrimSpace(r.PostFormValue("token"))
-	session, actor, role, err := d.cfg.Sessions.Login(r.Context(), token)
-	switch {
-	case errors.Is(err, ErrSignedOut):
-		d.show(w, r, http.StatusUnauthorized, loginPage(login{Page: d.page(w, r, visitor{}),
-			Problem: "This token is not valid, or has expired. Tokens for signing in work once; ask for a new one."}))
-	case err != nil:
-		d.cfg.Log.Error().Err(err).Msg("sign in")
-		d.show(w, r, http.StatusServiceUnavailable, loginPage(login{Page: d.page(w, r, visitor{}), Token: token,
-			Problem: "The token could not be checked, because the database did not answer. Try again."}))
-	default:
-		d.cfg.Log.Info().Str("actor", actor.Login).Str("role", role).Msg("signed in")
-		http.SetCookie(w, d.cookie(session))
-		http.Redirect(w, r, "/", http.StatusSeeOther)
-	}
 }
 
 func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {

@@ -94,8 +94,8 @@ func (d *Dashboard) follow(r *http.Request, out *sender, c *client, who visitor)
 		case patch := <-c.patches:
 			out.patch(d.hub.next(c, patch))
 		case <-beat.C:
-			_, role, err := d.cfg.Sessions.Session(r.Context(), who.cookie)
-			if errors.Is(err, ErrSignedOut) || (err == nil && role != who.role) {
+			s, err := d.cfg.Sessions.Session(r.Context(), who.cookie)
+			if errors.Is(err, ErrSignedOut) || (err == nil && s.Role != who.role) {
 				out.send("gone", []byte("session"))
 				return
 			}

@@ -123,6 +123,13 @@ var actWords = []ActWords{
 	{"key.added", ActAccess, LightUnknown, "made {it}"},
 	{"key.used", ActAccess, LightUnknown, "had {it} sign the orders from now on"},
 	{"key.retired", ActAccess, LightStale, "retired {it}"},
+	{"person.signed_in", ActAccess, LightOK, "signed in with the role {role}"},
+	{"person.refused", ActAccess, LightStale, "was refused at the door"},
+	{"person.role_changed", ActAccess, LightUnknown, "has another role: {to} instead of {from}"},
+	{"session.ended", ActAccess, LightUnknown, "ended a session of {of}"},
+	{"login.created", ActAccess, LightStale, "made a sign-in link with the role {role}"},
+	{"token.created", ActAccess, LightUnknown, "made the token {name} with the role {role}"},
+	{"token.revoked", ActAccess, LightStale, "revoked the token {name} of {of}"},
 }
 
 var wordsOfAct = func() map[string]ActWords {

@@ -37,7 +37,7 @@ func TestAPersonMergesAndDeploysFromThePage(t *testing.T) {
 		}
 	}
 	u, _ = r.deployed(number)
-	if u.MergedBy != "tester" {
+	if u.MergedBy != "tester (local)" {
 		t.Errorf("merged by %q, want the person who asked", u.MergedBy)
 	}
 	r.settled()

@@ -43,7 +43,7 @@ func (c *setupCmd) Run(e *env) error {
 		say("Mind this: %s\n", state.Problem)
 	}
 	if state.App == nil {
-		link, expires, err := c.client().SetupLink(ctx)
+		link, expires, err := c.client().LoginLink(ctx, "set-up", "admin")
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ func unset(t *testing.T, states ...api.Setup) string {
 	mux.HandleFunc("GET /api/v1/setup", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, states[min(int(looks.Add(1)), len(states))-1])
 	})
-	mux.HandleFunc("POST /api/v1/setup/link", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("POST /api/v1/login-links", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, map[string]any{"address": "https://fleet.example.org/login?token=once", "expires": time.Unix(1e9, 0)})
 	})
 	mux.HandleFunc("POST /api/v1/setup/policy", func(w http.ResponseWriter, _ *http.Request) {

@@ -27,6 +27,7 @@ type Story struct {
 	Rollout    *fleet.RolloutDetail   // the one that the page is about
 	Ended      []fleet.RolloutSummary // rollouts
 	Quarantine []fleet.Quarantine
+	Access     Access                // who may come in, and who has
 	Planned    *fleet.PlannedRollout // what a wish to start one comes to; nil: it can't be right
 
 	Open        []fleet.Order      // orders that have not ended
@@ -59,10 +60,10 @@ func All(now time.Time) []Story {
 	out = append(out, b.enrolling()...)
 	out = append(out, b.filtered()...)
 	out = append(out, b.orders()...)
+	out = append(out, b.access()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
-		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())},
-		Story{Name: "login", About: "Nobody is signed in.", Role: "none", Overview: fleet.Overview{At: now}})
+		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())})
 	for i := range out {
 		out[i].Path = cmp.Or(out[i].Path, "/")
 		switch out[i].Role {

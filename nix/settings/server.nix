@@ -101,6 +101,24 @@
     doc = "File with addresses of receivers of notifications that must not be in the database, one NAME ADDRESS a line.";
     example = "/run/secrets/nixfleet-receivers";
   };
+  NIXFLEET_GITHUB_CLIENT_ID = {
+    option = "github.clientId";
+    kind = "text";
+    doc = "Client id of the GitHub App, with which people sign in. Without it that of the App that the set-up created.";
+    example = "Iv23liAbCdEfGhIjKlMn";
+  };
+  NIXFLEET_GITHUB_CLIENT_SECRET_FILE = {
+    option = "github.clientSecretFile";
+    kind = "secret";
+    doc = "File with a client secret of the GitHub App.";
+    example = "/run/secrets/nixfleet-client";
+  };
+  NIXFLEET_TRUSTED_PROXIES = {
+    option = "trustedProxies";
+    kind = "list";
+    doc = "Addresses and networks of proxies whose X-Forwarded-For says where a request comes from. Without it none is believed.";
+    example = [ "127.0.0.1" "10.0.0.0/8" ];
+  };
   NIXFLEET_SEAL_KEY_FILE = {
     option = "sealKeyFile";
     kind = "secret";
