@@ -1,6 +1,7 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/db/dbtest"
 	"github.com/nixfleet/nixfleet/fleet"
@@ -329,5 +331,43 @@ func TestTroubleThatLastsIsTold(t *testing.T) {
 	r.tell(t)
 	if got := in.titles(); !slices.Equal(got, []string{"GitHub’s webhooks don’t arrive", "All well again"}) {
 		t.Errorf("told %q", got)
+	}
+}
+
+func TestReceiversOfThePage(t *testing.T) {
+	t.Parallel()
+	in := newInbox(t)
+	r := newTeller(t, dbtest.New(t), filepath.Join(t.TempDir(), "key"))
+	page, alice := receivers{r.App}, fleet.Actor{Login: "alice"}
+	wish := fleet.ReceiverWish{Name: "ops", Address: in.address(), Enabled: true, Rule: usual, Request: "form1"}
+	must(t, page.SaveReceiver(t.Context(), alice, wish))
+	must(t, page.SaveReceiver(t.Context(), alice, wish)) // pressed twice
+	wish.Request = "form2"
+	if faults, ok := errors.AsType[fleet.ReceiverFaults](page.SaveReceiver(t.Context(), alice, wish)); !ok || faults[0].Field != "name" {
+		t.Errorf("a second one of the name came to %v", faults)
+	}
+	list, err := page.Receivers(t.Context())
+	must(t, err)
+	wish.ID, wish.Address, wish.Seen = list[0].ID, "", list[0].ChangedAt
+	r.clock.forward(time.Minute)
+	must(t, page.SaveReceiver(t.Context(), alice, wish))
+	if err := page.SaveReceiver(t.Context(), alice, wish); !errors.Is(err, dashboard.ErrChanged) {
+		t.Errorf("a change of what was changed came to %v", err)
+	}
+	must(t, page.TestReceiver(t.Context(), alice, "ops"))
+	r.tell(t)
+	shown, err := page.Notices(t.Context())
+	must(t, err)
+	if len(shown) != 1 || shown[0].State != "sent" || shown[0].Link != "/settings/notifications" || len(in.titles()) != 1 {
+		t.Errorf("shown %+v", shown)
+	}
+	must(t, page.RemoveReceiver(t.Context(), alice, "ops"))
+	for what, err := range map[string]error{
+		"test": page.TestReceiver(t.Context(), alice, "ops"), "removal": page.RemoveReceiver(t.Context(), alice, "ops"),
+		"change": page.SaveReceiver(t.Context(), alice, wish),
+	} {
+		if !errors.Is(err, dashboard.ErrUnknown) {
+			t.Errorf("the %s of what is gone came to %v", what, err)
+		}
 	}
 }

@@ -188,7 +188,7 @@ func (a *App) setupRoutes() (http.Handler, error) {
 // pages makes the dashboard.
 func (a *App) pages() (*dashboard.Dashboard, error) {
 	pages, err := dashboard.New(dashboard.Config{
-		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a}, Setup: wizard{a}, Explainer: insight{a}, Policies: insight{a}, Activity: insight{a},
+		Views: overview{a}, Listen: a.db.Listen, Actions: actions{a}, Sessions: sessions{a}, Setup: wizard{a}, Explainer: insight{a}, Policies: insight{a}, Activity: insight{a}, Receivers: receivers{a},
 		Newcomers: newcomers{a},
 		People:    people{a},
 		Updates:   updates{a},

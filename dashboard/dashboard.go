@@ -58,6 +58,7 @@ type Config struct {
 	Explainer Explainer
 	Policies  Policies
 	Activity  Activity
+	Receivers Receivers
 	Updates   Updates
 	Newcomers Newcomers
 	Rollouts  Rollouts
@@ -90,8 +91,8 @@ type Dashboard struct {
 
 // New checks cfg and prepares the routes.
 func New(cfg Config) (*Dashboard, error) {
-	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Now == nil {
-		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts and Now must be set")
+	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Receivers == nil || cfg.Now == nil {
+		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts, Receivers and Now must be set")
 	}
 	if cfg.Updates == nil || cfg.Orders == nil || cfg.People == nil {
 		return nil, errors.New("dashboard: Updates, Orders and People must be set")
@@ -155,6 +156,7 @@ func (d *Dashboard) routes() http.Handler {
 	mux.Handle("GET /enroll", d.signedIn(d.enrolPage))
 	mux.Handle("POST /enroll", d.signedIn(d.enrol))
 	d.live(mux, "/enroll/{name}", d.newcomerLive())
+	d.notificationRoutes(mux)
 	mux.Handle("GET /settings", d.signedIn(d.settingsIndex))
 	mux.Handle("GET /settings/{owner}/{name}", d.signedIn(d.settingsPage))
 	mux.Handle("POST /settings/{owner}/{name}", d.signedIn(d.saveSettings))

@@ -64,7 +64,8 @@ type world struct {
 	changed func()
 	updateShelf
 
-	rolls rolloutWorld
+	rolls     rolloutWorld
+	receivers receiverShelf
 }
 
 func newWorld(o fleet.Overview) *world {
@@ -74,6 +75,7 @@ func newWorld(o fleet.Overview) *world {
 // tell makes the world that of a story. Its reader is the session op.
 func (w *world) tell(s stories.Story) {
 	w.overview, w.told, w.policy, w.access = s.Overview, s.Explanation, s.Policy, s.Access
+	w.receivers.list, w.receivers.notices = s.Receivers, s.Notices
 	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
 	w.rolls.tell(s)
 	w.desk = desk{open: s.Open, generations: s.Generations}
@@ -183,6 +185,7 @@ func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
 	t.Helper()
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.People, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w, w.listen
 	cfg.Activity = w
+	cfg.Receivers = &w.receivers
 	cfg.Updates = w
 	cfg.Newcomers = w
 	cfg.Rollouts = &w.rolls

@@ -163,7 +163,7 @@ func TestIdsAreUniqueAndReferencesLeadSomewhere(t *testing.T) {
 
 func TestHostileStringsStayText(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"hostile", "update-hostile", "ask-hostile"} {
+	for _, name := range []string{"hostile", "update-hostile", "ask-hostile", "notifications-hostile"} {
 		html := pageOf(t, story(t, name))
 		for _, bad := range []string{"<script>alert", "<img src=x", "<b>bold"} {
 			if strings.Contains(html, bad) {

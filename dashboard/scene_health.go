@@ -61,6 +61,9 @@ func (s scene) banners() []live {
 	if h.shown && h.silent {
 		out = append(out, live{"g-silent", silentBanner(h)})
 	}
+	if len(s.o.Silent) > 0 {
+		out = append(out, live{"g-receivers", receiversBanner(s.o.Silent)})
+	}
 	return out
 }
 

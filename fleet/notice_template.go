@@ -93,7 +93,7 @@ func parseOwn(text string) (*template.Template, error) {
 	}
 	t, err := template.New("template").Funcs(templateFuncs).Option("missingkey=error").Parse(text)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "template: "))
+		return nil, errors.New(plainFault.Replace(err.Error()))
 	}
 	if len(t.Templates()) > 1 {
 		return nil, errors.New("it defines further templates; one is enough")
@@ -136,6 +136,9 @@ func execute(t *template.Template, f NoticeFields, otherwise string) string {
 	return b.String()
 }
 
+// plainFault leaves out of an error of a template what only its programmers know.
+var plainFault = strings.NewReplacer("template: ", "", "template:", "line ", `executing "template" at `, "", " in type fleet.NoticeFields", "")
+
 // CheckNoticeTemplate says what is wrong with a template of a receiver's: it must be
 // right for every kind of notice. An empty one is the usual words.
 func CheckNoticeTemplate(field, text string) error {
@@ -150,7 +153,7 @@ func CheckNoticeTemplate(field, text string) error {
 		f := SampleNotice(k.Kind).fields(k.Kind, "https://fleet.example.org")
 		var b bytes.Buffer
 		if err := t.Execute(&b, f); err != nil {
-			return fmt.Errorf("for the event %s: %s", k.Kind, strings.TrimPrefix(err.Error(), "template: "))
+			return fmt.Errorf("for the event %s: %s", k.Kind, plainFault.Replace(err.Error()))
 		}
 		if field == "title" && strings.TrimSpace(b.String()) == "" {
 			return fmt.Errorf("for the event %s the title would be empty", k.Kind)

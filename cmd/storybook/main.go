@@ -66,7 +66,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 	books := map[string]http.Handler{}
 	for _, s := range told {
 		d, err := dashboard.New(dashboard.Config{
-			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s}, People: reader{s}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Now: time.Now,
+			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s}, People: reader{s}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Receivers: shelf{s}, Now: time.Now,
 			Newcomers: shelf{s},
 			Updates:   shelf{s},
 			Orders:    shelf{s},
@@ -164,6 +164,18 @@ func (s shelf) Newcomer(_ context.Context, name string) (fleet.Newcomer, error) 
 	}
 	return fleet.Newcomer{Host: fleet.Host{Name: name, Attr: "nixosConfigurations." + name, Mode: "fleet"}, Repo: "aurora/nixcfg", Expires: time.Now().Add(time.Hour)}, nil
 }
+
+func (s shelf) Receivers(context.Context) ([]fleet.Receiver, error) { return s.story.Receivers, nil }
+
+func (s shelf) Notices(context.Context) ([]fleet.NoticeShown, error) { return s.story.Notices, nil }
+
+func (s shelf) SaveReceiver(context.Context, fleet.Actor, fleet.ReceiverWish) error {
+	return fleet.ReceiverFaults{{Field: "address", Text: "it is no address; one looks like slack://hook:TOKEN@webhook or ntfy://ntfy.sh/TOPIC"}}
+}
+
+func (s shelf) RemoveReceiver(context.Context, fleet.Actor, string) error { return nil }
+
+func (s shelf) TestReceiver(context.Context, fleet.Actor, string) error { return nil }
 
 // nothing takes wishes and forgets them.
 type nothing struct{}

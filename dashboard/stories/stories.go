@@ -32,6 +32,9 @@ type Story struct {
 
 	Open        []fleet.Order      // orders that have not ended
 	Generations []fleet.Generation // of the host that is rolled back
+
+	Receivers []fleet.Receiver    // who is told what happens
+	Notices   []fleet.NoticeShown // to them, newest first
 }
 
 // All tells every story as of now.
@@ -55,6 +58,7 @@ func All(now time.Time) []Story {
 	out = append(out, b.rolloutPages()...)
 	out = append(out, b.explained()...)
 	out = append(out, b.settings()...)
+	out = append(out, b.notifications()...)
 	out = append(out, b.activity()...)
 	out = append(out, b.updatePages()...)
 	out = append(out, b.enrolling()...)
