@@ -49,15 +49,25 @@ func render(ctx context.Context, t topic, s scene) (board, error) {
 	for _, r := range append(regions, s.around()) {
 		out := region{id: r.id}
 		for _, l := range r.parts {
-			var buf bytes.Buffer
-			if err := l.component.Render(ctx, &buf); err != nil {
+			html, err := l.drawn(ctx)
+			if err != nil {
 				return nil, fmt.Errorf("render %s: %w", l.id, err)
 			}
-			out.parts = append(out.parts, part{id: l.id, html: buf.Bytes()})
+			out.parts = append(out.parts, part{id: l.id, html: html})
 		}
 		b = append(b, out)
 	}
 	return b, nil
+}
+
+// drawn renders l, unless another topic of the round has.
+func (l live) drawn(ctx context.Context) ([]byte, error) {
+	if shared, ok := l.component.(*drawing); ok {
+		return shared.drawn(ctx)
+	}
+	var html bytes.Buffer
+	err := l.component.Render(ctx, &html)
+	return html.Bytes(), err
 }
 
 // around is what is live around every page: how many updates are pending.

@@ -2,6 +2,7 @@ package dashboard
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -135,5 +136,27 @@ func TestHostsThatFailedOrNeedSomebodyComeFirstAndSleepersLast(t *testing.T) {
 		if diff := cmp.Diff(want, strings.Join(got, " ")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+func TestTheNavigationCountsTheUpdatesThatWait(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{"holding": "Updates 1 pending", "idle": "Updates Rollouts"} {
+		o := story(t, name).Overview
+		d := newDashboard(t, newWorld(o), Config{})
+		if text := readable(do(d, request(http.MethodGet, "/activity", "op", nil))); !strings.Contains(text, want) {
+			t.Errorf("%s: the page does not say %q: %.200s", name, want, text)
+		}
+	}
+	before, err := fleetOf(newDashboard(t, newWorld(fleet.Overview{}), Config{}), story(t, "idle").Overview)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := fleetOf(newDashboard(t, newWorld(fleet.Overview{}), Config{}), story(t, "holding").Overview)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(after.since(before)), `hx-target="#nav-pending"`) {
+		t.Error("a new update does not reach the navigation of open pages")
 	}
 }

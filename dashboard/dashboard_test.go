@@ -181,7 +181,7 @@ func (w *world) change(f func()) {
 	}
 }
 
-func newDashboard(t *testing.T, w *world, cfg Config) *Dashboard {
+func newDashboard(t testing.TB, w *world, cfg Config) *Dashboard {
 	t.Helper()
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.People, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w, w.listen
 	cfg.Activity = w

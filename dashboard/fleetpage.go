@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -74,23 +75,30 @@ func (s scene) row(h fleet.HostView) live {
 	return live{id, s.rows[id]}
 }
 
-// drawing is a component that is rendered the first time it is asked for.
+// drawing is a component that is rendered the first time it is asked for, by one
+// reader of the read model at a time.
 type drawing struct {
 	component templ.Component
-	html      *strings.Builder
+	html      []byte // nil until then
 }
 
-// Render writes what was rendered the first time. It is called by one reader of the
-// read model at a time.
-func (o *drawing) Render(ctx context.Context, w io.Writer) error {
+func (o *drawing) drawn(ctx context.Context) ([]byte, error) {
 	if o.html == nil {
-		var html strings.Builder
+		var html bytes.Buffer
 		if err := o.component.Render(ctx, &html); err != nil {
-			return err
+			return nil, err
 		}
-		o.html = &html
+		o.html = html.Bytes()
 	}
-	_, err := io.WriteString(w, o.html.String())
+	return o.html, nil
+}
+
+// Render writes what was rendered the first time.
+func (o *drawing) Render(ctx context.Context, w io.Writer) error {
+	html, err := o.drawn(ctx)
+	if err == nil {
+		_, err = w.Write(html)
+	}
 	return err
 }
 

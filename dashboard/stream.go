@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 )
 
 // stuck is how long a page may take to accept one message before its stream is
@@ -31,6 +34,7 @@ func (d *Dashboard) stream(of func(*http.Request) (topic, error)) http.Handler {
 			defer d.hub.leave(c)
 			if _, err = d.look(r.Context(), t); err == nil {
 				out := newSender(w)
+				out.squeeze(r)
 				out.send("hello", []byte(d.build))
 				out.patch(d.hub.first(c, shows))
 				d.follow(r, out, c, who)
@@ -113,16 +117,33 @@ func (d *Dashboard) clock() []byte {
 
 // sender writes server-sent events. After the first error it writes nothing.
 type sender struct {
-	w   http.ResponseWriter
-	rc  *http.ResponseController
-	err error
+	w    http.ResponseWriter
+	body io.Writer // w, or what compresses into it
+	rc   *http.ResponseController
+	err  error
+}
+
+// squeeze compresses what is sent, where the browser takes that. Rows are much alike,
+// so that a patch becomes a fraction. Nothing is kept between two events: a page that is
+// merely open costs no memory for it.
+func (s *sender) squeeze(r *http.Request) {
+	s.w.Header().Add("Vary", "Accept-Encoding")
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		return
+	}
+	z, err := gzip.NewWriterLevel(s.w, gzip.StatelessCompression)
+	if err != nil {
+		return // it goes as it is
+	}
+	s.w.Header().Set("Content-Encoding", "gzip")
+	s.body = z
 }
 
 func newSender(w http.ResponseWriter) *sender {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("X-Accel-Buffering", "no") // nginx must not collect it
-	s := &sender{w: w, rc: http.NewResponseController(w)}
+	s := &sender{w: w, body: w, rc: http.NewResponseController(w)}
 	// The server's own time limit is for answers, not for a stream. A writer
 	// without deadlines (a test's) is fine as well.
 	_ = s.rc.SetWriteDeadline(time.Time{})
@@ -156,7 +177,7 @@ func (s *sender) sendAs(event, id string, data []byte) {
 	buf.WriteByte('\n')
 	giveUp := time.AfterFunc(stuck, func() { _ = s.rc.SetWriteDeadline(time.Unix(1, 0)) })
 	defer giveUp.Stop()
-	if _, err := s.w.Write(buf.Bytes()); err != nil {
+	if _, err := s.body.Write(buf.Bytes()); err != nil {
 		s.err = err
 		return
 	}
