@@ -107,6 +107,9 @@ func forPeople(err error) error {
 		return dashboard.Refused(refused)
 	}
 	if bad, ok := errors.AsType[*fleet.FieldError](err); ok {
+		if bad.Field == keyField {
+			return dashboard.BadRequest("This form was sent for another rollout before. Open it anew.")
+		}
 		return dashboard.BadRequest(sentence(bad.Error()))
 	}
 	switch {

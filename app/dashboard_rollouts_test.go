@@ -48,7 +48,7 @@ func TestPagesStartSteerAndRetryRollouts(t *testing.T) {
 	}
 	wish.Hosts = "web3"
 	_, err = p.Start(t.Context(), ada, wish)
-	wrong("the key for another wish", err, "was used for another request")
+	wrong("the key for another wish", err, "for another rollout before")
 	h.work()
 
 	_, err = p.Steer(t.Context(), ada, r.ID, fleet.VerbPause, fleet.RolloutPlanned, "")

@@ -86,9 +86,12 @@ func orderKey(r fleet.OrderRequest) (db.OrderKey, error) {
 	return k, nil
 }
 
+// keyField is the header that names a request.
+const keyField = "Idempotency-Key"
+
 func asField(err error) error {
 	if errors.Is(err, db.ErrOtherRequest) {
-		return &fleet.FieldError{Field: "Idempotency-Key", Text: "it was used for another request within the last day; use a new one"}
+		return &fleet.FieldError{Field: keyField, Text: "it was used for another request within the last day; use a new one"}
 	}
 	return err
 }

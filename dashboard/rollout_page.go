@@ -128,6 +128,9 @@ func (v *rolloutDetail) arrange(now time.Time) {
 	stands := fleet.Timeline(v.Rollout, now)
 	plan := v.Plan.Waves
 	for i, w := range plan {
+		if v.State.Terminal() {
+			w.Soak = 0 // nothing comes after it
+		}
 		v.waves = append(v.waves, waveStand{
 			WaveStand: stands[i], id: fmt.Sprintf("wave-%d", i), name: cmp.Or(w.Name, fmt.Sprintf("wave %d", i+1)), soak: w.Soak, look: waveLook(stands[i].State),
 		})
@@ -321,6 +324,9 @@ func systemName(path string) string {
 // changeWords sum up what an order changed.
 func changeWords(c fleet.Change) string {
 	n := len(c.Packages) + c.More
+	if n == 0 {
+		return "no package differs."
+	}
 	text := plural(n, "package differs", "packages differ")
 	if c.SizeFrom > 0 && c.SizeTo > 0 {
 		text += fmt.Sprintf(", %+.1f MB", float64(c.SizeTo-c.SizeFrom)/1e6)
