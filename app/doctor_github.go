@@ -32,6 +32,7 @@ func (x *examination) github(ctx context.Context) {
 	x.webhook(ctx, page)
 	x.delivery(ctx)
 	x.secrets()
+	x.signIn(ctx, page)
 }
 
 // settingsPage is where the App's owner changes it.

@@ -58,6 +58,7 @@ type world struct {
 	enrolErr error
 	access   stories.Access // who may come in, and who has
 	doors    []string       // what was asked for at the doors, and of people
+	github   string         // where GitHub is; it sends people straight back
 
 	desk desk
 

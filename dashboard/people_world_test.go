@@ -57,6 +57,9 @@ func (w *world) Offer(context.Context) (Offer, error) {
 func (w *world) SignIn(_ context.Context, next string, _ From) (address, secret string, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.github != "" {
+		return w.github + "/login/github/callback?code=c&state=s", "the secret", w.sessErr
+	}
 	return "https://github.example/login/oauth/authorize?state=s&next=" + escaped(next), "the secret", w.sessErr
 }
 

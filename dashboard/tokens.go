@@ -107,7 +107,7 @@ func (d *Dashboard) makeToken(w http.ResponseWriter, r *http.Request, who visito
 		return
 	}
 	v.Wish.Days = days
-	v.Made, err = d.cfg.People.MakeToken(r.Context(), who.session, v.Wish)
+	text, err := d.cfg.People.MakeToken(r.Context(), who.session, v.Wish)
 	var refused Refused
 	switch {
 	case errors.As(err, &refused):
@@ -119,6 +119,7 @@ func (d *Dashboard) makeToken(w http.ResponseWriter, r *http.Request, who visito
 		d.showTokens(w, r, who, http.StatusServiceUnavailable, v)
 	default:
 		d.wake()
+		v.Made = text
 		d.showTokens(w, r, who, http.StatusCreated, v)
 	}
 }

@@ -133,6 +133,7 @@ func (d *demo) start(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	d.world.hub.SetWebhook(d.app.URL()+"/api/github/hook", webhookSecret)
+	d.world.hub.SetCallbacks(d.app.URL() + "/login/github/callback")
 	if err := d.introduce(ctx); err != nil {
 		return err
 	}
@@ -157,8 +158,12 @@ func (d *demo) settings(dir string) (app.Config, error) {
 		return app.Config{}, err
 	}
 	key, secret, admin := filepath.Join(secrets, "app.pem"), filepath.Join(secrets, "webhook"), filepath.Join(secrets, "admin")
+	client := filepath.Join(secrets, "client")
 	d.token = rand.Text()
 	if err := os.WriteFile(admin, []byte(d.token), 0o600); err != nil {
+		return app.Config{}, err
+	}
+	if err := os.WriteFile(client, []byte(d.world.hub.ClientSecret), 0o600); err != nil {
 		return app.Config{}, err
 	}
 	if err := os.WriteFile(key, d.world.hub.PrivateKeyPEM, 0o600); err != nil {
@@ -170,6 +175,7 @@ func (d *demo) settings(dir string) (app.Config, error) {
 	return app.Config{
 		Listen: d.o.Addr, DataDir: dir, NATSListen: "127.0.0.1:0",
 		GitHubAPIURL: d.world.hub.APIURL(), GitHubWebURL: d.world.hub.URL(), GitHubAppID: d.world.hub.AppID,
+		GitHubClientID: d.world.hub.ClientID, GitHubClientSecretFile: client,
 		GitHubPrivateKeyFile: key, GitHubSecretFile: secret, AdminTokenFile: admin, Now: d.o.Now, Log: d.o.Log,
 	}, nil
 }
@@ -188,7 +194,8 @@ func (d *demo) introduce(ctx context.Context) error {
 	d.talk.plain("  NixFleet demo: the whole product on this machine, no account needed.")
 	d.talk.plain("")
 	d.talk.plain("  Dashboard    %s", link)
-	d.talk.plain("               (signs you in once, within 15 minutes)")
+	d.talk.plain("               (signs you in once, within 15 minutes; later open %s", d.app.URL())
+	d.talk.plain("               and be one of github.com's people: ada, olga, vic, or mallory)")
 	d.talk.plain("  github.com   %s", d.world.hub.URL()+demoPath)
 	d.talk.plain("               (imitated; open more updates there, also ones that must be refused)")
 	d.talk.plain("  Terminal     export NIXFLEET_SERVER=%s NIXFLEET_TOKEN=%s", d.app.URL(), d.token)

@@ -95,6 +95,14 @@ func newWorld(ctx context.Context, dir string, o Options) (_ *world, err error) 
 	if _, err = w.hub.AddRepo(forgetest.Repo{Name: fleetRepo}); err != nil {
 		return nil, err
 	}
+	// People to sign in as: mallory is no collaborator, and may read the public repository
+	// as everybody may.
+	for login, permission := range map[string]string{"ada": "admin", "olga": "write", "vic": "read"} {
+		if err = w.hub.SetPermission(fleetRepo, login, permission); err != nil {
+			return nil, err
+		}
+	}
+	w.hub.AddPerson("mallory")
 	if err = w.firstCommit(ctx); err != nil {
 		return nil, err
 	}

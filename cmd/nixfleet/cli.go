@@ -38,6 +38,8 @@ type cli struct {
 
 	Audit     auditCmd     `cmd:"" group:"server" help:"The history: who did what, when and why."`
 	Receivers receiversCmd `cmd:"" group:"server" help:"Who is told what happens: chat rooms, mailboxes, phones, webhooks."`
+	LoginLink loginLinkCmd `cmd:"" group:"server" help:"A one-time address that signs in past GitHub; needs the admin token."`
+	Tokens    tokensCmd    `cmd:"" group:"server" help:"Tokens for programs: list, create, revoke."`
 	Keys      keysCmd      `cmd:"" group:"server" help:"The keys that sign the orders of a server."`
 	Backup    backupCmd    `cmd:"" group:"server" help:"Write the database and the keys of a server on this machine into one file, while it runs."`
 	Restore   restoreCmd   `cmd:"" group:"server" help:"Bring a backup into an empty data directory and database."`
