@@ -28,7 +28,7 @@ func (s service) PlaceOrders(ctx context.Context, by fleet.Actor, r fleet.OrderR
 
 // Order tells how far an order is.
 func (s service) Order(ctx context.Context, id string) (api.Order, error) {
-	d, err := s.a.db.OrderDetail(ctx, id)
+	d, err := s.a.db.OrderRecord(ctx, id)
 	if err != nil {
 		return api.Order{}, unknown(err)
 	}

@@ -54,7 +54,7 @@ func (h *hand) says(r *replica, o agentbus.Order, step agentbus.Step, more ...fu
 	}
 	bustest.Eventually(h.t, "the bus takes the answer", func() bool { return h.link.Answer(h.t.Context(), a) == nil })
 	bustest.Eventually(h.t, "the answer is recorded", func() bool {
-		d, err := r.db.OrderDetail(h.t.Context(), o.ID)
+		d, err := r.db.OrderRecord(h.t.Context(), o.ID)
 		return err == nil && len(d.Steps) == int(h.seq[o.ID])
 	})
 }

@@ -10,36 +10,22 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// OrderStep is one answer of a host to an order.
-type OrderStep struct {
-	Step     string
-	At       time.Time // the host's clock
-	Recorded time.Time // ours
-}
-
-// OrderDetail is an order with all that is known of its way.
-type OrderDetail struct {
-	Order  fleet.Order
-	Change *fleet.Change // what it does to the system, nil where that is not known
-	Steps  []OrderStep
-}
-
-// OrderDetail reads one order with the answers to it.
-func (d *DB) OrderDetail(ctx context.Context, id string) (OrderDetail, error) {
+// OrderRecord reads one order with the answers to it.
+func (d *DB) OrderRecord(ctx context.Context, id string) (fleet.OrderRecord, error) {
 	type row struct {
 		fleet.Order
 		Change *fleet.Change
 	}
 	r, err := one[row](ctx, d.pool, `select `+orderColumns+`, o.change from orders o where o.id = @id`, args{"id": id})
 	if err != nil {
-		return OrderDetail{}, fmt.Errorf("read order %s: %w", cleanText(id), err)
+		return fleet.OrderRecord{}, fmt.Errorf("read order %s: %w", cleanText(id), err)
 	}
-	steps, err := all[OrderStep](ctx, d.pool, `
+	steps, err := all[fleet.OrderStep](ctx, d.pool, `
 		select step, at, recorded from answers where order_id = @id order by seq`, args{"id": id})
 	if err != nil {
-		return OrderDetail{}, fmt.Errorf("read answers to order %s: %w", cleanText(id), err)
+		return fleet.OrderRecord{}, fmt.Errorf("read answers to order %s: %w", cleanText(id), err)
 	}
-	return OrderDetail{Order: r.Order, Change: r.Change, Steps: steps}, nil
+	return fleet.OrderRecord{Order: r.Order, Change: r.Change, Steps: steps}, nil
 }
 
 // OrdersOf lists orders of a host, or of all hosts with an empty name, newest first: at

@@ -20,16 +20,16 @@ func TestAnOrderIsReadWithItsWay(t *testing.T) {
 	row.Note, row.Failure = "half way", &fleet.HostError{Step: "building", Code: "build_failed", Message: "no", ExitCode: 1, LogTail: "error: …"}
 	_, err := w.d.RecordAnswers(t.Context(), []db.AnswerRow{row}, w.after(time.Minute))
 	must(t, err)
-	got, err := w.d.OrderDetail(t.Context(), "A")
+	got, err := w.d.OrderRecord(t.Context(), "A")
 	must(t, err)
 	equal(t, "failure", got.Order.Failure, row.Failure)
-	equal(t, "steps", got.Steps, []db.OrderStep{
+	equal(t, "steps", got.Steps, []fleet.OrderStep{
 		{Step: "received", At: t0, Recorded: w.now.Add(-time.Minute)}, {Step: "failed", At: t0, Recorded: w.now},
 	})
 	if got.Order.Note != "half way" || got.Order.State != fleet.HostFailed || !got.Order.EndedAt.Equal(w.now) || got.Change != nil {
 		t.Errorf("order %+v, change %v", got.Order, got.Change)
 	}
-	if _, err := w.d.OrderDetail(t.Context(), "none \x00"); !errors.Is(err, db.ErrNotFound) {
+	if _, err := w.d.OrderRecord(t.Context(), "none \x00"); !errors.Is(err, db.ErrNotFound) {
 		t.Errorf("an unknown order: %v", err)
 	}
 }

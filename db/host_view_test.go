@@ -51,3 +51,36 @@ func TestAHostByItselfIsAsAmongAll(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsKeptOfAHost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.hosts("web1", "web2")
+	for _, o := range []struct{ id, host, to string }{
+		{"A", "web1", "/nix/store/a"}, {"B", "web1", "/nix/store/b"}, {"C", "web1", ""}, {"D", "web2", "/nix/store/a"},
+	} {
+		w.after(time.Second)
+		w.issue(w.of("deploy", o.id, o.host))
+		if o.to != "" {
+			_, err := w.d.Pool().Exec(t.Context(), `update orders set change = jsonb_build_object('to', jsonb_build_object('path', $2::text)) where id = $1`, o.id, o.to)
+			must(t, err)
+		}
+	}
+	_, err := w.d.Pool().Exec(t.Context(), `update hosts set generations = '[{"number": 2, "path": "/nix/store/a"}]'`)
+	must(t, err)
+	must(t, w.d.RevokeHost(t.Context(), "web1", "ada", w.now))
+	got, err := w.d.HostRecord(t.Context(), "web1")
+	must(t, err)
+	var orders []string
+	for _, o := range got.Orders {
+		orders = append(orders, o.ID)
+	}
+	equal(t, "orders", orders, []string{"C", "B", "A"})
+	equal(t, "brought", got.Brought, []fleet.SystemOrder{{Path: "/nix/store/a", Order: "A", Kind: "deploy", Actor: "ada", IssuedAt: t0.Add(time.Second)}})
+	if got.Host.RevokedAt.IsZero() || len(got.Generations) != 1 || got.Changed == nil || got.Changed.Order.ID != "B" || got.Changed.Change.To.Path != "/nix/store/b" {
+		t.Errorf("kept %+v", got)
+	}
+	if _, err := w.d.HostRecord(t.Context(), "none"); !errors.Is(err, db.ErrNotFound) {
+		t.Errorf("an unknown host: %v", err)
+	}
+}

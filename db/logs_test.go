@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -200,6 +201,30 @@ func TestWhoFollowsAnOutputIsTold(t *testing.T) {
 	cancel()
 	must(t, <-ended)
 	must(t, <-ended)
+}
+
+func TestTheEndOfAnOutput(t *testing.T) {
+	t.Parallel()
+	w := printing(t)
+	var rows []db.LogRow
+	for i := range 300 { // more pieces than one reading brings
+		rows = append(rows, piece(int64(4*i), fmt.Sprintf("%03d\n", i)))
+	}
+	w.record(rows...)
+	for _, c := range []struct {
+		bytes int64
+		first string
+		lines int
+	}{{1, "299\n", 1}, {4, "299\n", 1}, {9, "297\n", 3}, {1 << 20, "000\n", 300}} {
+		out, err := w.d.OrderLogEnd(t.Context(), "R1-web1", c.bytes)
+		must(t, err)
+		if got := text(out); !strings.HasPrefix(got, c.first) || !strings.HasSuffix(got, "299\n") || len(got) != 4*c.lines {
+			t.Errorf("the last %d bytes are %d, beginning with %.8q", c.bytes, len(got), got)
+		}
+	}
+	if out, err := w.d.OrderLogEnd(t.Context(), "R1-web2", 10); err != nil || len(out.Chunks) > 0 {
+		t.Errorf("of an order that printed nothing: %+v, %v", out, err)
+	}
 }
 
 func TestNewestOrderWithOutput(t *testing.T) {

@@ -64,6 +64,25 @@ func (d *DB) OrderLog(ctx context.Context, order string, from int64) (fleet.Outp
 	return out, nil
 }
 
+// OrderLogEnd reads the end of what an order has printed by now: so many bytes, and
+// what belongs to the first one's piece.
+func (d *DB) OrderLogEnd(ctx context.Context, order string, bytes int64) (fleet.Output, error) {
+	size, err := value[int64](ctx, d.pool, `select coalesce(max(bytes), 0) from order_outputs where order_id = @id`, args{"id": order})
+	if err != nil {
+		return fleet.Output{}, fmt.Errorf("read output of order %s: %w", cleanText(order), err)
+	}
+	end, err := d.OrderLog(ctx, order, max(0, size-bytes))
+	for err == nil && end.Next < size { // it came in many small pieces
+		var more fleet.Output
+		if more, err = d.OrderLog(ctx, order, end.Next); len(more.Chunks) == 0 {
+			break
+		}
+		more.Chunks = append(end.Chunks, more.Chunks...)
+		end = more
+	}
+	return end, err
+}
+
 // OrderWithOutput is the newest order of a host that is under way or has printed
 // something.
 func (d *DB) OrderWithOutput(ctx context.Context, host string) (string, error) {
