@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/fleet"
@@ -45,7 +46,7 @@ func (x updates) LookAgain(ctx context.Context, by fleet.Actor, id int64) error 
 
 // notThere says in the dashboard's word that there is no such thing.
 func notThere(err error) error {
-	if errors.Is(err, errNoRepo) || errors.Is(err, db.ErrNotFound) {
+	if errors.Is(err, errNoRepo) || errors.Is(err, db.ErrNotFound) || errors.Is(err, api.ErrUnknown) {
 		return dashboard.ErrUnknown
 	}
 	return err

@@ -192,6 +192,7 @@ func (a *App) pages() (*dashboard.Dashboard, error) {
 		Newcomers: newcomers{a},
 		People:    people{a},
 		Updates:   updates{a},
+		Hosts:     hostPages{a},
 		Orders:    desk{a},
 		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
 

@@ -19,6 +19,7 @@ type asking struct {
 	confirm string          // the button, which repeats what it does: "Switch 3 hosts"
 	danger  bool            // it can't simply be taken back
 	fields  url.Values      // what the form carries besides what the rows ask for
+	once    bool            // what comes of it is a page that is shown once, so that no script may send it
 	stops   string          // why it can't be done now; shown in the button's place
 
 	// about is the id of an element of the page, and state what its data-state was when

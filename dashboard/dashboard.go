@@ -64,6 +64,7 @@ type Config struct {
 	Rollouts  Rollouts
 	Orders    Orders
 	People    People
+	Hosts     Hosts
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -96,6 +97,9 @@ func New(cfg Config) (*Dashboard, error) {
 	}
 	if cfg.Updates == nil || cfg.Orders == nil || cfg.People == nil {
 		return nil, errors.New("dashboard: Updates, Orders and People must be set")
+	}
+	if cfg.Hosts == nil {
+		return nil, errors.New("dashboard: Hosts must be set")
 	}
 	if cfg.Batch == 0 {
 		cfg.Batch = 250 * time.Millisecond
@@ -150,6 +154,7 @@ func (d *Dashboard) routes() http.Handler {
 	mux := http.NewServeMux()
 	d.live(mux, "/{$}", d.fleetLive())
 	d.orderRoutes(mux)
+	d.hostRoutes(mux)
 	d.live(mux, "/activity", d.activityLive())
 	mux.Handle("GET /activity/{file}", d.signedIn(d.exportActivity))
 	d.updateRoutes(mux)

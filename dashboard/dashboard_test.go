@@ -67,6 +67,7 @@ type world struct {
 
 	rolls     rolloutWorld
 	receivers receiverShelf
+	hostWorld
 }
 
 func newWorld(o fleet.Overview) *world {
@@ -84,6 +85,7 @@ func (w *world) tell(s stories.Story) {
 	if s.Role == "" {
 		delete(w.sessions, "op")
 	}
+	w.story = s
 }
 
 func (w *world) Overview(context.Context) (fleet.Overview, error) {
@@ -191,6 +193,7 @@ func newDashboard(t testing.TB, w *world, cfg Config) *Dashboard {
 	cfg.Newcomers = w
 	cfg.Rollouts = &w.rolls
 	cfg.Orders = w
+	cfg.Hosts = w
 	cfg.Build, cfg.PublicURL = "test", cmp.Or(cfg.PublicURL, "http://127.0.0.1:8080")
 	cfg.Log = zerolog.Nop()
 	if cfg.Now == nil {

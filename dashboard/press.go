@@ -29,16 +29,7 @@ func (v visitor) may(least string) bool { return fleet.RoleCovers(v.role, least)
 // nothing was done.
 func (d *Dashboard) press(least string, do func(r *http.Request, who visitor) (pressed, error)) http.Handler {
 	return d.signedIn(func(w http.ResponseWriter, r *http.Request, who visitor) {
-		if err := r.ParseForm(); err != nil {
-			d.answer(w, r, notice{http.StatusBadRequest, "The form did not arrive whole, so nothing was done. Reload the page and try again."})
-			return
-		}
-		switch {
-		case !who.may(least):
-			d.answer(w, r, notice{http.StatusForbidden, "Read-only: this needs the " + least + " role, yours is " + who.role + "."})
-			return
-		case r.PostFormValue("build") != d.build:
-			d.answer(w, r, notice{http.StatusConflict, "The dashboard was updated since this page was loaded. Reload it, look again, then press the button."})
+		if !d.mayPress(w, r, who, least) {
 			return
 		}
 		p, err := do(r, who)
@@ -50,6 +41,23 @@ func (d *Dashboard) press(least string, do func(r *http.Request, who visitor) (p
 		d.wake()
 		d.done(w, r, p)
 	})
+}
+
+// mayPress reports whether a post is of somebody who may, and from a page of this build;
+// where it is not, it has answered.
+func (d *Dashboard) mayPress(w http.ResponseWriter, r *http.Request, who visitor, least string) bool {
+	err := r.ParseForm()
+	switch {
+	case err != nil:
+		d.answer(w, r, notice{http.StatusBadRequest, "The form did not arrive whole, so nothing was done. Reload the page and try again."})
+	case !who.may(least):
+		d.answer(w, r, notice{http.StatusForbidden, "Read-only: this needs the " + least + " role, yours is " + who.role + "."})
+	case r.PostFormValue("build") != d.build:
+		d.answer(w, r, notice{http.StatusConflict, "The dashboard was updated since this page was loaded. Reload it, look again, then press the button."})
+	default:
+		return true
+	}
+	return false
 }
 
 // refusal says why nothing was done.

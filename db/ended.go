@@ -17,8 +17,8 @@ type EndedOrder struct {
 	Rollout                string // empty for an order of its own
 	Number                 int    // of the pull request that the rollout brings; 0: none
 	IssuedAt, EndedAt      time.Time
-	ClockOff               time.Duration // how far our clock is ahead of the host's
-	Steps                  []OrderStep   `db:"-"`
+	ClockOff               time.Duration     // how far our clock is ahead of the host's
+	Steps                  []fleet.OrderStep `db:"-"`
 }
 
 // EndedOrders are those of the named orders that ended at a time, which is when the
@@ -36,9 +36,9 @@ func (d *DB) EndedOrders(ctx context.Context, ids []string, at time.Time, steps 
 		args{"ids": ids, "at": at}, func(o EndedOrder) { list = append(list, o) })
 	type row struct {
 		OrderID string
-		OrderStep
+		fleet.OrderStep
 	}
-	taken := map[string][]OrderStep{}
+	taken := map[string][]fleet.OrderStep{}
 	if steps {
 		collect(&b, `select order_id, step, at, recorded from answers where order_id = any(@ids) order by order_id, seq`,
 			args{"ids": ids}, func(r row) { taken[r.OrderID] = append(taken[r.OrderID], r.OrderStep) })

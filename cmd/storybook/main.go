@@ -69,6 +69,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 			Views: shelf{s}, Actions: nothing{}, Sessions: reader{s}, People: reader{s}, Explainer: shelf{s}, Policies: shelf{s}, Activity: shelf{s}, Receivers: shelf{s}, Now: time.Now,
 			Newcomers: shelf{s},
 			Updates:   shelf{s},
+			Hosts:     hosts{shelf: shelf{s}},
 			Orders:    shelf{s},
 			Build:     "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 			Rollouts: rolloutShelf{s},

@@ -12,5 +12,6 @@ import "./filter.js";
 import "./select.js";
 import "./menu.js";
 import "./keys.js";
+import "./log.js";
 
 document.body.classList.add("script");

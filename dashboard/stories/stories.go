@@ -35,6 +35,9 @@ type Story struct {
 
 	Receivers []fleet.Receiver    // who is told what happens
 	Notices   []fleet.NoticeShown // to them, newest first
+	Host      *fleet.HostRecord   // what is kept of a host
+	Order     *fleet.OrderRecord  // what is kept of an order
+	Log       []fleet.OutputChunk // what it has printed
 }
 
 // All tells every story as of now.
@@ -65,6 +68,8 @@ func All(now time.Time) []Story {
 	out = append(out, b.filtered()...)
 	out = append(out, b.orders()...)
 	out = append(out, b.access()...)
+	out = append(out, b.hostStories()...)
+	out = append(out, b.orderStories()...)
 	viewer := Story{Name: "viewer", About: "A viewer sees everything and is told why the button is missing.", Role: "viewer", Overview: b.fleet(b.nine(), b.holding())}
 	out = append(out, viewer,
 		Story{Name: "stale", About: "The stream is broken: nothing can be pressed.", Broken: true, Overview: b.fleet(b.nine(), b.holding())})
