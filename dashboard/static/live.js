@@ -7,6 +7,7 @@ const body = document.body;
 const silence = 25e3; // ms: two beats and a half
 const hiddenFor = 10e3; // ms until a page that nobody sees gives up its connection
 const reloadEvery = 30e3; // ms: while two builds answer in turn, a page does not reload without end
+const atOnce = 12; // ms that a patch works before it lets others have their turn
 let source, heard, failed = 0, retry, hiding, queue = Promise.resolve();
 
 function open() {
@@ -17,12 +18,25 @@ function open() {
   on("hello", (build) => build === body.dataset.build ? undefined : outdated());
   on("patch", (html, version) => {
     body.dataset.shows = version;
-    queue = queue.then(() => htmx.swap({ text: html, target: body, sourceElement: body, swap: "none" }))
+    queue = queue.then(() => swap(html))
       .then(settle).catch(() => { body.dataset.shows = ""; reopen(1e3); }); // a snapshot repairs what a failed patch left
   });
   on("beat", (ms) => adjust(Number(ms)));
   on("gone", () => location.reload());
   source.onerror = lost;
+}
+
+// swap carries a patch out. It gives the page a chance to answer in between, so that
+// many parts at once are not felt.
+async function swap(html) {
+  let began = performance.now();
+  for (const part of html.split("</hx-partial>")) {
+    if (!part.trim()) continue;
+    await htmx.swap({ text: `${part}</hx-partial>`, target: body, sourceElement: body, swap: "none" });
+    if (performance.now() - began < atOnce) continue;
+    await (globalThis.scheduler?.yield?.() ?? new Promise((go) => setTimeout(go)));
+    began = performance.now();
+  }
 }
 
 // turn lets the page show another address of its own kind: its stream begins with all

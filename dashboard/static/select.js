@@ -29,7 +29,6 @@ function apply() {
     shown++;
     if (on) here++;
     if (box.checked !== on) box.checked = on;
-    box.closest("tr").classList.toggle("picked", on);
   }
   const all = $("#pick-all");
   if (all) {
