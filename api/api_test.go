@@ -152,7 +152,7 @@ func serve(t *testing.T) (*service, string) {
 func TestHostsAreListedWithTheirCompartments(t *testing.T) {
 	t.Parallel()
 	_, url := serve(t)
-	got, err := (&api.Client{Server: url, Token: "see"}).Hosts(t.Context(), api.HostFilter{})
+	got, err := (&api.Client{Server: url, Token: "see"}).Hosts(t.Context(), fleet.HostFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

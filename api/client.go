@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // Client calls the API of a server; the command line is made of it.
@@ -16,16 +18,8 @@ type Client struct {
 	HTTP   *http.Client
 }
 
-// HostFilter picks hosts by the words of the Fleet page; the zero value picks all.
-type HostFilter struct {
-	Query string
-	State string
-	OS    string
-	Tags  []string
-}
-
 // Hosts lists hosts by name.
-func (c *Client) Hosts(ctx context.Context, f HostFilter) ([]Host, error) {
+func (c *Client) Hosts(ctx context.Context, f fleet.HostFilter) ([]Host, error) {
 	q := url.Values{"tag": f.Tags}
 	set(q, "q", f.Query)
 	set(q, "state", f.State)

@@ -42,8 +42,8 @@ type Enrolment struct {
 // HostQuery picks hosts by the words of the Fleet page; all that is given has to hold.
 type HostQuery struct {
 	Page
-	Query string   `query:"q" maxLength:"200" doc:"In the name, the attribute or a tag" example:"web"`
-	State string   `query:"state" enum:"attention,online,offline,working" doc:"attention: a compartment is not in order; working: it carries out an order"`
+	Query string   `query:"q" maxLength:"200" doc:"Each word is in the name, the attribute, the system, the mode, the agent's version, the running commit or a tag" example:"web"`
+	State string   `query:"state" enum:"attention,ok,working,online,offline" doc:"attention: something failed or waits for a person; working: it carries out an order"`
 	OS    string   `query:"os" enum:"nixos,darwin,home" doc:"What it runs: NixOS, nix-darwin or home-manager"`
 	Tag   []string `query:"tag,explode" maxItems:"20" doc:"Has this tag; may be repeated"`
 }
@@ -117,31 +117,7 @@ func hosts(a huma.API, s Service) {
 }
 
 func (q *HostQuery) match(h fleet.HostView) bool {
-	return matchesText(h, q.Query) && matchesState(h, q.State) && (q.OS == "" || h.Host.Platform() == q.OS) &&
-		!slices.ContainsFunc(q.Tag, func(t string) bool { return !slices.Contains(h.Host.Tags, t) })
-}
-
-func matchesText(h fleet.HostView, text string) bool {
-	text = strings.ToLower(strings.TrimSpace(text))
-	return slices.ContainsFunc(append([]string{h.Host.Name, h.Host.Attr}, h.Host.Tags...), func(s string) bool {
-		return strings.Contains(strings.ToLower(s), text)
-	})
-}
-
-func matchesState(h fleet.HostView, state string) bool {
-	switch state {
-	case "online":
-		return h.Online
-	case "offline":
-		return !h.Online
-	case "working":
-		return h.Host.Facts.Working
-	case "attention":
-		return slices.ContainsFunc(h.Compartments, func(c fleet.Compartment) bool {
-			return c.Light != fleet.LightOK && c.Light != fleet.LightWorking
-		})
-	}
-	return true
+	return fleet.HostFilter{Query: q.Query, State: q.State, OS: q.OS, Tags: q.Tag}.Match(h)
 }
 
 func shown(h fleet.HostView) Host {

@@ -73,6 +73,8 @@ type UpdateDetail struct {
 	Conditions []fleet.Condition   `json:"conditions" doc:"Each with what was found, where, and what to do"`
 	Inputs     []fleet.InputChange `json:"inputs" doc:"What the lock changes"`
 	Again      time.Time           `json:"again,omitzero" doc:"When it is looked at again without being woken"`
+	Rollouts   []string            `json:"rollouts" doc:"Ids of those that its merge led to, newest first"`
+	History    []AuditLine         `json:"history" doc:"What befell it and its rollouts, newest first"`
 }
 
 // UpdateAct is what a person wishes of an update.
@@ -100,8 +102,17 @@ func UpdateOf(u fleet.Update) Update {
 }
 
 // UpdateDetailOf is an update with its verdict as the API shows it.
-func UpdateDetailOf(u fleet.Update) UpdateDetail {
-	d := UpdateDetail{Update: UpdateOf(u), Conditions: u.Verdict.Conditions, Inputs: u.Verdict.Inputs, Again: u.Verdict.Again}
+func UpdateDetailOf(u fleet.UpdateDetail) UpdateDetail {
+	d := UpdateDetail{
+		Update: UpdateOf(u.Update), Conditions: u.Verdict.Conditions, Inputs: u.Verdict.Inputs, Again: u.Verdict.Again,
+		Rollouts: []string{}, History: []AuditLine{},
+	}
+	for _, r := range u.Rollouts {
+		d.Rollouts = append(d.Rollouts, r.ID)
+	}
+	for _, act := range u.History {
+		d.History = append(d.History, AuditLineOf(act))
+	}
 	if d.Conditions == nil {
 		d.Conditions = []fleet.Condition{}
 	}

@@ -31,11 +31,11 @@ func (*service) Update(_ context.Context, repo string, number int) (api.UpdateDe
 	if repo != "octo/fleet" || number != 101 {
 		return api.UpdateDetail{}, api.ErrUnknown
 	}
-	return api.UpdateDetailOf(fleet.Update{
+	return api.UpdateDetailOf(fleet.UpdateDetail{Update: fleet.Update{
 		ID: 1, Repo: fleet.Repo{Owner: "octo", Name: "fleet"}, Number: 101, State: fleet.UpdateHolding,
 		Verdict: fleet.Verdict{Headline: "Holds.", Conditions: []fleet.Condition{{ID: "open", Outcome: fleet.Passed}}},
 		Hold:    &fleet.Hold{By: fleet.Actor{Login: "ada"}},
-	}), nil
+	}}), nil
 }
 
 func (s *service) ActOnUpdate(ctx context.Context, _ fleet.Actor, repo string, number int, act api.UpdateAct) error {
@@ -139,13 +139,14 @@ func TestHostsAreFilteredByTheWordsOfTheFleetPage(t *testing.T) {
 	light := func(l fleet.Light) []fleet.Compartment { return []fleet.Compartment{{ID: "git", Light: l}} }
 	s.hostList = []fleet.HostView{
 		{Host: fleet.Host{Name: "mac", Attr: "darwinConfigurations.mac", Tags: []string{"desk"}}, Online: true, Compartments: light(fleet.LightOK)},
-		{Host: fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1", Tags: []string{"web", "canary"}}, Compartments: light(fleet.LightUnknown)},
+		{Host: fleet.Host{Name: "web1", Attr: "nixosConfigurations.web1", Tags: []string{"web", "canary"}}, Compartments: light(fleet.LightError)},
 		{Host: fleet.Host{Name: "web2", Attr: "nixosConfigurations.web2", Tags: []string{"web"}, Facts: fleet.HostFacts{Working: true}}, Online: true, Compartments: light(fleet.LightWorking)},
 	}
 	c := &api.Client{Server: url, Token: "see"}
-	for want, f := range map[string]api.HostFilter{
+	for want, f := range map[string]fleet.HostFilter{
 		"mac web1 web2": {},
 		"mac":           {OS: "darwin"},
+		"mac ":          {Query: "macos desk", State: "ok"},
 		"web1 web2":     {Query: "WEB"},
 		"web1":          {Tags: []string{"web", "canary"}},
 		"web2":          {State: "working"},

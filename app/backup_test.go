@@ -12,6 +12,7 @@ import (
 	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/db"
 	"github.com/nixfleet/nixfleet/db/dbtest"
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // A backup is of use only if a server comes of it: the same fleet, the same keys, the
@@ -53,7 +54,7 @@ func TestARestoredServerIsTheOneThatWasBackedUp(t *testing.T) {
 	if _, err := Restore(t.Context(), kept, file); err == nil || !strings.Contains(err.Error(), "empty directory") {
 		t.Errorf("over a running server: %v", err)
 	}
-	fleet := first.keys.FleetID()
+	id := first.keys.FleetID()
 	must(t, first.Stop())
 	stopped = true
 
@@ -64,10 +65,10 @@ func TestARestoredServerIsTheOneThatWasBackedUp(t *testing.T) {
 	second, err := Start(t.Context(), cfg)
 	must(t, err)
 	defer func() { must(t, second.Stop()) }()
-	if got := second.keys.FleetID(); got != fleet {
-		t.Errorf("it is the fleet %s, want %s", got, fleet)
+	if got := second.keys.FleetID(); got != id {
+		t.Errorf("it is the fleet %s, want %s", got, id)
 	}
-	hosts, err := (&api.Client{Server: second.URL(), Token: adminSecret}).Hosts(t.Context(), api.HostFilter{})
+	hosts, err := (&api.Client{Server: second.URL(), Token: adminSecret}).Hosts(t.Context(), fleet.HostFilter{})
 	if err != nil || len(hosts) != 1 || hosts[0].Name != "web1" {
 		t.Errorf("hosts: %+v, %v", hosts, err)
 	}

@@ -41,8 +41,12 @@ func updateStates(word string) []fleet.UpdateState {
 
 // Update tells all that is known of an update.
 func (s service) Update(ctx context.Context, repo string, number int) (api.UpdateDetail, error) {
-	u, err := s.update(ctx, repo, number)
-	return api.UpdateDetailOf(u), err
+	r, err := s.watched(ctx, repo)
+	if err != nil {
+		return api.UpdateDetail{}, err
+	}
+	u, err := s.a.db.UpdateDetail(ctx, r.ID, number)
+	return api.UpdateDetailOf(u), unknown(err)
 }
 
 func (s service) update(ctx context.Context, repo string, number int) (fleet.Update, error) {
@@ -74,7 +78,7 @@ func (s service) ActOnUpdate(ctx context.Context, by fleet.Actor, repo string, n
 		}
 		err = actions(s).Release(ctx, by, seen)
 	case "look":
-		err = s.a.db.Record(ctx, s.a.cfg.Now(), fleet.PullTouched{Repo: u.Repo, Number: u.Number})
+		err = s.a.db.LookAgain(ctx, u.ID, by.Login, s.a.cfg.Now())
 	}
 	var refused dashboard.Refused
 	switch {

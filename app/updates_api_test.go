@@ -43,6 +43,9 @@ func TestAnUpdateIsPressedOverTheAPI(t *testing.T) {
 		t.Errorf("asked for: %+v, %v", asked.Requested, err)
 	}
 	p.is(fleet.UpdateMerged, "")
+	if u, err := c.Update(ctx, pressedRepo, p.number); err != nil || len(u.History) < 4 {
+		t.Errorf("its history: %+v, %v", u.History, err)
+	}
 	if list, err := c.Updates(ctx, "ended", "", 0); err != nil || len(list) != 1 || list[0].MergeSHA == "" || !list[0].Ended {
 		t.Errorf("ended updates: %+v, %v", list, err)
 	}

@@ -120,43 +120,11 @@ func (f filter) cleared() filter { return filter{sort: f.sort, group: f.group} }
 
 // matches reports whether f shows a host.
 func (f filter) matches(h fleet.HostView) bool {
-	return f.inState(h) && (f.os == "" || f.os == h.Host.Platform()) &&
-		(f.tag == "" || slices.Contains(h.Host.Tags, f.tag)) && f.found(h)
-}
-
-func (f filter) inState(h fleet.HostView) bool {
-	switch f.state {
-	case "attention":
-		return urgency(h) <= urgent
-	case "ok":
-		return urgency(h) == normal && !works(h)
-	case "working":
-		return works(h)
-	case "offline":
-		return !h.Online
+	pick := fleet.HostFilter{Query: f.q, State: f.state, OS: f.os}
+	if f.tag != "" {
+		pick.Tags = []string{f.tag}
 	}
-	return true
-}
-
-// works reports whether a host does something now.
-func works(h fleet.HostView) bool {
-	return h.Online && (h.Host.Facts.Working || h.Progress != nil && h.Progress.State.UnderWay())
-}
-
-// found reports whether every word of the search is somewhere in what identifies a host.
-func (f filter) found(h fleet.HostView) bool {
-	if f.q == "" {
-		return true
-	}
-	of := strings.ToLower(strings.Join(append([]string{
-		h.Host.Name, h.Host.Attr, platformName(h.Host.Platform()), h.Host.Mode, h.Host.Facts.AgentVersion, h.Host.Facts.RunningCommit,
-	}, h.Host.Tags...), "\n"))
-	for word := range strings.FieldsSeq(strings.ToLower(f.q)) {
-		if !strings.Contains(of, word) {
-			return false
-		}
-	}
-	return true
+	return pick.Match(h)
 }
 
 // apply lists the hosts that f shows, in its order. Hosts of one rank go by name, so
@@ -191,7 +159,7 @@ func rank(by string, a, b fleet.HostView) int {
 	case "seen":
 		return lastHeard(a).Compare(lastHeard(b))
 	}
-	return cmp.Compare(urgency(a), urgency(b))
+	return cmp.Compare(a.Urgency(), b.Urgency())
 }
 
 var farAway = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)

@@ -92,9 +92,9 @@ func unable(h fleet.Host, kind string) string {
 	platform := h.Platform()
 	switch {
 	case kind == fleet.OrderTest && platform != "nixos":
-		return platformName(platform) + " has no trial of a configuration"
+		return fleet.PlatformName(platform) + " has no trial of a configuration"
 	case kind == fleet.OrderBoot && platform != "nixos":
-		return platformName(platform) + " can’t leave a configuration to the next boot"
+		return fleet.PlatformName(platform) + " can’t leave a configuration to the next boot"
 	case kind == fleet.OrderReboot && platform == "home":
 		return "its agent works for one person, and may not reboot the machine"
 	}

@@ -43,7 +43,7 @@ func (s scene) counts() tally {
 		if h.Online {
 			t.online++
 		}
-		if urgency(h) <= urgent {
+		if h.Urgency() <= fleet.HostUrgent {
 			t.attention++
 		}
 	}
@@ -130,37 +130,6 @@ func (s scene) ended() []live {
 // person, or ended with failures.
 func prominent(r fleet.Rollout) bool {
 	return r.EndedAt.IsZero() || r.State == fleet.RolloutFailed || len(failures(r)) > 0 && r.State != fleet.RolloutSuperseded
-}
-
-// The urgencies of a host, in the order of the table.
-const (
-	failing = iota
-	urgent
-	normal
-	asleep
-)
-
-// urgency sorts a host. What is behind or differs while a rollout works on the
-// host is expected, and nothing to look at.
-func urgency(h fleet.HostView) int {
-	if p := h.Progress; p != nil && (p.State == fleet.HostFailed || p.State == fleet.HostReverted) {
-		return failing
-	}
-	stale := false
-	for _, c := range h.Compartments {
-		if c.Light == fleet.LightError {
-			return failing
-		}
-		stale = stale || c.Light == fleet.LightStale && c.Badge == ""
-	}
-	switch {
-	case !h.Online:
-		return asleep
-	case stale && h.Progress == nil && !h.Host.Facts.Working:
-		return urgent
-	default:
-		return normal
-	}
 }
 
 // safeID makes a host's name fit for an element id. Names are checked when hosts

@@ -30,7 +30,7 @@ const lazyFrom = 150
 func hostPath(name string) string { return "/hosts/" + url.PathEscape(name) }
 
 func (s scene) host(h fleet.HostView) hostView {
-	v := hostView{HostView: h, id: safeID(h.Host.Name), platform: platformName(h.Host.Platform()), expected: s.o.Agent, many: len(s.o.Hosts) > lazyFrom}
+	v := hostView{HostView: h, id: safeID(h.Host.Name), platform: fleet.PlatformName(h.Host.Platform()), expected: s.o.Agent, many: len(s.o.Hosts) > lazyFrom}
 	if s.o.Agent != "" && v.Host.Facts.AgentVersion != s.o.Agent {
 		v.agent = v.Host.Facts.AgentVersion
 	}
@@ -76,17 +76,6 @@ func (v hostView) attribute() string {
 		return name
 	}
 	return ""
-}
-
-func platformName(p string) string {
-	switch p {
-	case "darwin":
-		return "macOS"
-	case "home":
-		return "home-manager"
-	default:
-		return "NixOS"
-	}
 }
 
 // modeWords says what a mode means that is not the usual one.

@@ -44,20 +44,16 @@ func (d *DB) UpdateDetail(ctx context.Context, repoID int64, number int) (fleet.
 
 // EndedUpdates lists updates that have ended, newest first.
 func (d *DB) EndedUpdates(ctx context.Context, q fleet.UpdateQuery) ([]fleet.Update, error) {
-	rows, err := all[updateRow](ctx, d.pool, `
-		select `+updateColumns+` from updates u `+updateJoins+`
-		where not u.ignored and u.head_sha <> '' and not r.removed and u.state in ('merged', 'closed', 'superseded')
-			and (@repo = 0 or u.repo_id = @repo) and (@state = '' or u.state = @state) and (@before = 0 or u.id < @before)
-		order by u.id desc limit @n`,
-		args{"repo": q.RepoID, "state": string(q.State), "before": q.Before, "n": q.Limit})
-	if err != nil {
-		return nil, fmt.Errorf("list ended updates: %w", err)
+	page := UpdatePage{RepoID: q.RepoID, Before: q.Before, Limit: q.Limit}
+	for _, s := range fleet.AllUpdateStates() {
+		if !s.Open() && (q.State == "" || q.State == s) {
+			page.States = append(page.States, s)
+		}
 	}
-	list := make([]fleet.Update, len(rows))
-	for i, r := range rows {
-		list[i] = r.update()
+	if len(page.States) == 0 {
+		return []fleet.Update{}, nil // no state without an end is asked for
 	}
-	return list, nil
+	return d.Updates(ctx, page)
 }
 
 // LookAgain makes one pull request due at once because a person asks for it. While it

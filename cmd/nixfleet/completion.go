@@ -8,6 +8,7 @@ import (
 
 	kongcompletion "github.com/jotaen/kong-completion"
 	"github.com/nixfleet/nixfleet/api"
+	"github.com/nixfleet/nixfleet/fleet"
 	"github.com/posener/complete"
 )
 
@@ -29,7 +30,7 @@ func predictors(ctx context.Context) []kongcompletion.Option {
 		})
 	}
 	hosts := func(ctx context.Context, c *api.Client) (names, tags []string) {
-		list, _ := c.Hosts(ctx, api.HostFilter{}) // nothing is completed, and that says enough
+		list, _ := c.Hosts(ctx, fleet.HostFilter{}) // nothing is completed, and that says enough
 		seen := map[string]bool{}
 		for _, h := range list {
 			names = append(names, h.Name)

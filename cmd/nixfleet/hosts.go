@@ -29,8 +29,8 @@ type hostsCmd struct {
 
 type hostsListCmd struct {
 	serverFlags
-	Query string   `short:"q" help:"Only hosts with this text in the name, the attribute or a tag." placeholder:"TEXT"`
-	State string   `help:"Only hosts in this state: attention, online, offline or working." enum:",attention,online,offline,working" default:""`
+	Query string   `short:"q" help:"Only hosts with these words in the name, the attribute, the system, the mode, a version, a commit or a tag." placeholder:"TEXT"`
+	State string   `help:"Only hosts in this state: attention, ok, working, online or offline." enum:",attention,ok,working,online,offline" default:""`
 	OS    string   `help:"Only what runs nixos, darwin or home (home-manager)." enum:",nixos,darwin,home" default:"" name:"os"`
 	Tag   []string `help:"Only hosts with this tag; may be repeated."`
 	Watch bool     `short:"w" help:"Go on showing them as they change, until interrupted."`
@@ -38,7 +38,7 @@ type hostsListCmd struct {
 
 // Run prints a table, once or as it changes.
 func (c *hostsListCmd) Run(e *env) error {
-	filter := api.HostFilter{Query: c.Query, State: c.State, OS: c.OS, Tags: c.Tag}
+	filter := fleet.HostFilter{Query: c.Query, State: c.State, OS: c.OS, Tags: c.Tag}
 	read := func() (any, string, error) {
 		hosts, err := c.client().Hosts(e.ctx, filter)
 		return map[string]any{"hosts": hosts}, c.table(e, hosts), err
