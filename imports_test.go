@@ -35,7 +35,7 @@ var allowed = map[string][]string{
 	"app/demo":              {"app", "api", "fleet", "forge/forgetest"},
 	"cmd/nixfleet":          {"app", "app/bench", "app/demo", "agent", "flakelock", "fleet", "fleet/policyfile", "api"},
 	"cmd/nixfleet-agent":    {"agent", "agentbus"},
-	"cmd/storybook":         {"dashboard", "dashboard/stories", "fleet"},
+	"cmd/storybook":         {"dashboard", "fleet/policyfile", "dashboard/stories", "fleet"},
 }
 
 // TestAgentIsSmall holds that what belongs to the server alone stays out of the

@@ -52,14 +52,8 @@ func (i insight) SavePolicy(ctx context.Context, by fleet.Actor, repo, settings 
 	case v.Source == "file":
 		return dashboard.Refused("The repository’s policy file rules. Change it there; nothing was saved here.")
 	}
-	if settings != "" {
-		_, err := policyfile.Parse([]byte(settings), "settings")
-		if wrong, ok := errors.AsType[*policyfile.Error](err); ok {
-			return faults(wrong)
-		}
-		if err != nil {
-			return dashboard.Refused(err.Error())
-		}
+	if _, err := i.ReadSettings(settings); err != nil {
+		return err
 	}
 	err = i.a.db.ReplacePolicySettings(ctx, v.Repo.ID, seen, settings, by.Login, i.a.cfg.Now())
 	if errors.Is(err, db.ErrConflict) {
@@ -70,6 +64,24 @@ func (i insight) SavePolicy(ctx context.Context, by fleet.Actor, repo, settings 
 	}
 	i.a.log.Info().Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
 	return nil
+}
+
+// ReadSettings reads settings as YAML; empty ones are the built-in policy.
+func (insight) ReadSettings(settings string) (fleet.Policy, error) {
+	p, err := policyOfText(settings)
+	if wrong, ok := errors.AsType[*policyfile.Error](err); ok {
+		return p, faults(wrong)
+	}
+	if err != nil {
+		return p, dashboard.Refused(err.Error())
+	}
+	return p, nil
+}
+
+// WriteSettings writes a policy as settings.
+func (insight) WriteSettings(p fleet.Policy) (string, error) {
+	text, err := policyfile.Write(p)
+	return string(text), err
 }
 
 // faults is what is wrong in settings, each with its place.

@@ -26,6 +26,11 @@ type Policies interface {
 	// ChangedAt that the person was shown, are [ErrChanged]. What is no policy is
 	// [Faults]; every other reason for people is [Refused].
 	SavePolicy(ctx context.Context, by fleet.Actor, repo, settings string, seen time.Time) error
+	// ReadSettings reads settings as YAML, or says what is wrong with them as [Faults].
+	// Empty ones are the built-in policy.
+	ReadSettings(settings string) (fleet.Policy, error)
+	// WriteSettings writes a policy as settings.
+	WriteSettings(p fleet.Policy) (string, error)
 }
 
 // ErrChanged says that somebody else has changed meanwhile what a person edited.
@@ -55,14 +60,51 @@ type settingsView struct {
 	Page    page
 	p       fleet.PolicyView
 	words   []said
+	yaml    bool   // the tab with the text, instead of the form
 	text    string // in the text area: what a person wrote is never lost
+	form    draft  // likewise
+	dirty   bool   // what is shown is not what is stored
 	faults  Faults
-	theirs  bool // the settings in p are somebody else's newer ones
-	editing bool // the person may save
+	theirs  bool                  // the settings in p are somebody else's newer ones
+	differs []fleet.SettingChange // from theirs to ours, where those can be compared
+	editing bool                  // the person may save
+	ahead   ahead
 }
 
 // example is what an empty text area shows.
 const example = "version: 1\nupdates:\n  auto_merge: {enabled: true, hold: 1h}\n  required_checks: [{name: build}]\ndeploy:\n  max_parallel: 3\n"
+
+// at are the faults of a field, or of what lies within it.
+func (v settingsView) at(field string) []string {
+	var texts []string
+	for _, f := range v.faults {
+		if f.Field == field || strings.HasPrefix(f.Field, field+".") || strings.HasPrefix(f.Field, field+"[") {
+			texts = append(texts, title(f.Text))
+		}
+	}
+	return texts
+}
+
+// own are the faults of a list as a whole; those of its entries stand with them.
+func (v settingsView) own(field string) []string {
+	var texts []string
+	for _, f := range v.faults {
+		if f.Field == field {
+			texts = append(texts, title(f.Text))
+		}
+	}
+	return texts
+}
+
+// whole are the faults of an entry as a whole, and of keys that have no field of their
+// own, as the kinds of health checks.
+func (v settingsView) whole(entry string) []string {
+	texts := v.own(entry)
+	for _, kind := range []string{"unit", "http", "command"} {
+		texts = append(texts, v.at(entry+"."+kind)...)
+	}
+	return texts
+}
 
 // seen is the settings that a save replaces.
 func (v settingsView) seen() string {
@@ -105,84 +147,4 @@ func (d *Dashboard) settingsIndex(w http.ResponseWriter, r *http.Request, who vi
 		p.At = "settings"
 		d.show(w, r, http.StatusOK, settingsIndexPage(p, repos))
 	}
-}
-
-func (d *Dashboard) settingsPage(w http.ResponseWriter, r *http.Request, who visitor) {
-	v, ok := d.readPolicy(w, r, who)
-	if !ok {
-		return
-	}
-	d.show(w, r, http.StatusOK, settingsPage(v))
-}
-
-// readPolicy reads what the page shows; where that fails it has answered already.
-func (d *Dashboard) readPolicy(w http.ResponseWriter, r *http.Request, who visitor) (settingsView, bool) {
-	repo := r.PathValue("owner") + "/" + r.PathValue("name")
-	p, err := d.cfg.Policies.Policy(r.Context(), repo)
-	switch {
-	case errors.Is(err, ErrUnknown):
-		d.notFound(w, r, repo+" is not watched.")
-		return settingsView{}, false
-	case err != nil:
-		d.cfg.Log.Warn().Err(err).Str("repo", repo).Msg("read the policy")
-		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "What rules " + repo + " could not be read from GitHub just now. Nothing was changed; go back, and try again in a minute."})
-		return settingsView{}, false
-	}
-	v := settingsView{Page: d.page(w, r, who), p: p, text: p.Settings, editing: who.role == RoleAdmin && p.Source != "file"}
-	v.Page.At = "settings"
-	if p.Policy != nil {
-		v.words = inWords(*p.Policy, d.cfg.Now())
-	}
-	return v, true
-}
-
-// saveSettings replaces a repository's settings. Whatever is wrong, the page comes
-// back with what the person wrote.
-func (d *Dashboard) saveSettings(w http.ResponseWriter, r *http.Request, who visitor) {
-	if who.role != RoleAdmin {
-		d.answer(w, r, notice{Status: http.StatusForbidden, Text: "Read-only: settings need the admin role, yours is " + who.role + "."})
-		return
-	}
-	// A body that is too large, or a form cut short, must not pass for empty settings.
-	err := r.ParseForm()
-	seen := time.Time{}
-	if at := r.PostFormValue("seen"); err == nil && at != "" {
-		seen, err = time.Parse(time.RFC3339Nano, at)
-	}
-	if err != nil || !r.PostForm.Has("settings") || !r.PostForm.Has("seen") {
-		d.answer(w, r, notice{Status: http.StatusBadRequest, Text: "The settings did not arrive whole, so nothing was saved. They may have at most 64 KiB."})
-		return
-	}
-	repo := r.PathValue("owner") + "/" + r.PathValue("name")
-	text := strings.ReplaceAll(r.PostForm.Get("settings"), "\r\n", "\n")
-	if strings.TrimSpace(text) == "" {
-		text = ""
-	}
-	err = d.cfg.Policies.SavePolicy(r.Context(), who.actor, repo, text, seen)
-	if err == nil {
-		d.cfg.Log.Info().Str("repo", repo).Str("actor", who.actor.Login).Msg("settings saved")
-		d.wake()
-		d.flash(w, notice{Status: http.StatusOK, Text: "Saved. Open updates are judged again by it now."})
-		http.Redirect(w, r, r.URL.EscapedPath(), http.StatusSeeOther)
-		return
-	}
-	v, ok := d.readPolicy(w, r, who)
-	if !ok {
-		return
-	}
-	v.text = text
-	var refused Refused
-	switch {
-	case errors.As(err, &v.faults):
-		v.Page.Notice = notice{Status: http.StatusUnprocessableEntity, Text: "Not saved: " + plural(len(v.faults), "setting is", "settings are") + " not right. What ruled before rules on."}
-	case errors.Is(err, ErrChanged):
-		v.theirs = true
-		v.Page.Notice = notice{Status: http.StatusConflict, Text: "Not saved: " + v.p.ChangedBy + " has changed the settings since you began. Theirs are below yours; saving once more replaces them."}
-	case errors.As(err, &refused):
-		v.Page.Notice = notice{Status: http.StatusConflict, Text: refused.Error()}
-	default:
-		d.cfg.Log.Error().Err(err).Str("repo", repo).Msg("save settings")
-		v.Page.Notice = notice{Status: http.StatusServiceUnavailable, Text: "Not saved, because the database did not answer. Try again."}
-	}
-	d.show(w, r, v.Page.Notice.Status, settingsPage(v))
 }

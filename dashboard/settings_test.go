@@ -45,7 +45,7 @@ func TestSavingSettingsLosesNothing(t *testing.T) {
 			t.Parallel()
 			w := newWorld(fleet.Overview{})
 			w.policy, w.saveErr = story(t, "settings").Policy, tt.err
-			form := url.Values{"settings": {text}, "seen": {seen}}
+			form := url.Values{"settings": {text}, "seen": {seen}, "do": {"save"}}
 			if tt.change != nil {
 				tt.change(form)
 			}

@@ -23,6 +23,7 @@ import (
 	"github.com/nixfleet/nixfleet/dashboard"
 	"github.com/nixfleet/nixfleet/dashboard/stories"
 	"github.com/nixfleet/nixfleet/fleet"
+	"github.com/nixfleet/nixfleet/fleet/policyfile"
 )
 
 func main() {
@@ -177,6 +178,27 @@ func (s shelf) SaveReceiver(context.Context, fleet.Actor, fleet.ReceiverWish) er
 func (s shelf) RemoveReceiver(context.Context, fleet.Actor, string) error { return nil }
 
 func (s shelf) TestReceiver(context.Context, fleet.Actor, string) error { return nil }
+
+func (s shelf) ReadSettings(settings string) (fleet.Policy, error) {
+	if settings == "" {
+		return fleet.DefaultPolicy(), nil
+	}
+	p, err := policyfile.Parse([]byte(settings), "settings")
+	wrong, ok := errors.AsType[*policyfile.Error](err)
+	if !ok {
+		return p, err
+	}
+	var faults dashboard.Faults
+	for _, x := range wrong.Problems {
+		faults = append(faults, dashboard.Fault{Line: x.Line, Column: x.Column, Field: x.Field, Text: x.Found + ", expected " + x.Allowed})
+	}
+	return p, faults
+}
+
+func (s shelf) WriteSettings(p fleet.Policy) (string, error) {
+	text, err := policyfile.Write(p)
+	return string(text), err
+}
 
 // nothing takes wishes and forgets them.
 type nothing struct{}

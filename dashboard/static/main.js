@@ -7,6 +7,7 @@ import "./theme.js";
 import "./ask.js";
 import "./copy.js";
 import "./enroll.js";
+import "./settings.js";
 import "./live.js";
 import "./filter.js";
 import "./select.js";
