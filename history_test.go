@@ -21,6 +21,7 @@ var endings = map[string][]string{
 	"key.":      {"added", "used", "retired"},
 	"receiver.": {"added", "changed"},
 	"trouble.":  {"host_offline", "policy_broken", "webhooks_lost", "github_unreadable", "recovered"},
+	"workflow.": {"started", "not_started"},
 }
 
 func init() {

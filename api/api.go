@@ -85,6 +85,7 @@ func Mount(mux *http.ServeMux, version, build string, s Service) {
 	keys(a, s)
 	host(a, s)
 	updates(a, s)
+	checks(a, s)
 	orders(a, s)
 	policies(a, s)
 	locks(a, s)

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/nixfleet/nixfleet/fleet"
 )
 
 // Updates lists updates, newest first, at most so many; 0 means all.
@@ -55,4 +57,18 @@ func (c *Client) actOnUpdate(ctx context.Context, repo string, number int, verb 
 
 func updateAt(repo string, number int) string {
 	return fmt.Sprintf("%s/updates/%d", repoPath(repo), number)
+}
+
+// CheckForUpdates has GitHub read again at once, for one repository or, with an empty
+// name, for all.
+func (c *Client) CheckForUpdates(ctx context.Context, repo string) ([]fleet.Checked, error) {
+	var out struct {
+		Repos []fleet.Checked `json:"repos"`
+	}
+	body := map[string]string{}
+	if repo != "" {
+		body["repo"] = repo
+	}
+	err := c.act(ctx, "/api/v1/check-updates", body, &out)
+	return out.Repos, err
 }

@@ -22,6 +22,9 @@ type UpdateService interface {
 	Update(ctx context.Context, repo string, number int) (UpdateDetail, error)
 	// ActOnUpdate records what a person wishes of an update. Asking twice is asking once.
 	ActOnUpdate(ctx context.Context, by fleet.Actor, repo string, number int, act UpdateAct) error
+	// CheckForUpdates has GitHub read again at once and the workflows started that bring
+	// updates, of one repository, or of all for an empty name.
+	CheckForUpdates(ctx context.Context, by fleet.Actor, repo string) ([]fleet.Checked, error)
 }
 
 // UpdateQuery picks updates; all that is given has to hold.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/nixfleet/nixfleet/api"
 	"github.com/nixfleet/nixfleet/dashboard"
@@ -50,4 +51,25 @@ func notThere(err error) error {
 		return dashboard.ErrUnknown
 	}
 	return err
+}
+
+// locksShown is how many wishes for newer locks the page lists.
+const locksShown = 20
+
+// LockWorks lists the newest wishes for newer locks.
+func (x updates) LockWorks(ctx context.Context) ([]fleet.LockWork, error) {
+	return x.a.db.LockWorks(ctx, x.a.cfg.Now(), locksShown)
+}
+
+// UpdateInputs has a host make a newer lock.
+func (x updates) UpdateInputs(ctx context.Context, by fleet.Actor, w dashboard.InputsWish) (host string, err error) {
+	r, err := x.a.repoNamed(ctx, w.Repo)
+	if err != nil {
+		return "", notThere(err)
+	}
+	o, err := x.a.UpdateInputs(ctx, by, r, api.UpdateInputs{Host: w.Host, Inputs: w.Inputs, Reason: w.Reason, AsPull: w.AsPull}, w.Key)
+	if errors.Is(err, api.ErrInvalid) {
+		err = dashboard.Refused("Nothing was asked for: " + strings.TrimPrefix(err.Error(), api.ErrInvalid.Error()+": ") + ".")
+	}
+	return o.Host, err
 }

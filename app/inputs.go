@@ -25,8 +25,9 @@ const inputsTTL = time.Hour
 // orderSource is what a proposal is called the source of whose lock came with an answer.
 func orderSource(order string) string { return "order/" + order }
 
-// UpdateInputs orders a newer lock from one host. What can't be is api.ErrInvalid.
-func (a *App) UpdateInputs(ctx context.Context, by fleet.Actor, repo fleet.Repo, u api.UpdateInputs) (fleet.Order, error) {
+// UpdateInputs orders a newer lock from one host. What can't be is api.ErrInvalid. The
+// same key, where there is one, is the same wish.
+func (a *App) UpdateInputs(ctx context.Context, by fleet.Actor, repo fleet.Repo, u api.UpdateInputs, key string) (fleet.Order, error) {
 	rules, err := a.db.Ruled(ctx, repo.ID)
 	if err != nil {
 		return fleet.Order{}, err
@@ -47,7 +48,8 @@ func (a *App) UpdateInputs(ctx context.Context, by fleet.Actor, repo fleet.Repo,
 	o := a.newOrder(host, agentbus.KindUpdateInputs, fleet.Rollout{RepoID: repo.ID, Commit: rules.HeadSHA, Actor: by.Login, Reason: u.Reason}, now)
 	o.ExpiresAt = now.Add(inputsTTL)
 	o.Detail = fleet.OrderDetail{Inputs: u.Inputs, LockFile: file, AsPull: u.AsPull, Deploy: &rules.Policy.Deploy}
-	issued, err := a.db.IssueOrders(ctx, []fleet.Order{o}, now)
+	once := db.OrderKey{Key: key, Sum: fmt.Sprintf("update inputs of %d: %+v", repo.ID, u)}
+	issued, err := a.db.IssueOrdersOnce(ctx, by.Login, once, []fleet.Order{o}, now)
 	if err != nil {
 		return fleet.Order{}, fmt.Errorf("update inputs of %s: %w", repo.FullName(), err)
 	}

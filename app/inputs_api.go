@@ -18,7 +18,7 @@ func (s service) UpdateInputs(ctx context.Context, by fleet.Actor, repo string, 
 	if err != nil {
 		return api.InputsUpdate{}, err
 	}
-	o, err := s.a.UpdateInputs(ctx, by, r, u)
+	o, err := s.a.UpdateInputs(ctx, by, r, u, "")
 	if err != nil {
 		return api.InputsUpdate{}, err
 	}

@@ -193,6 +193,7 @@ func (a *App) pages() (*dashboard.Dashboard, error) {
 		People:    people{a},
 		Updates:   updates{a},
 		Hosts:     hostPages{a},
+		Locks:     updates{a},
 		Orders:    desk{a},
 		Now:       a.cfg.Now, Build: Build, PublicURL: a.cfg.URL, WebURL: a.cfg.GitHubWebURL, Log: a.log,
 

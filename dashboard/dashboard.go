@@ -65,6 +65,7 @@ type Config struct {
 	Orders    Orders
 	People    People
 	Hosts     Hosts
+	Locks     Locks
 	Setup     Setup // nil where there is nothing to set up
 	// Listen calls changed whenever something visible was committed, until ctx ends.
 	Listen func(ctx context.Context, changed func()) error
@@ -95,8 +96,8 @@ func New(cfg Config) (*Dashboard, error) {
 	if cfg.Views == nil || cfg.Actions == nil || cfg.Sessions == nil || cfg.Explainer == nil || cfg.Policies == nil || cfg.Activity == nil || cfg.Newcomers == nil || cfg.Rollouts == nil || cfg.Receivers == nil || cfg.Now == nil {
 		return nil, errors.New("dashboard: Views, Actions, Sessions, Explainer, Policies, Activity, Newcomers, Rollouts, Receivers and Now must be set")
 	}
-	if cfg.Updates == nil || cfg.Orders == nil || cfg.People == nil {
-		return nil, errors.New("dashboard: Updates, Orders and People must be set")
+	if cfg.Updates == nil || cfg.Orders == nil || cfg.People == nil || cfg.Locks == nil {
+		return nil, errors.New("dashboard: Updates, Orders, People and Locks must be set")
 	}
 	if cfg.Hosts == nil {
 		return nil, errors.New("dashboard: Hosts must be set")

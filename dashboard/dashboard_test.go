@@ -78,7 +78,7 @@ func newWorld(o fleet.Overview) *world {
 func (w *world) tell(s stories.Story) {
 	w.overview, w.told, w.policy, w.access = s.Overview, s.Explanation, s.Policy, s.Access
 	w.receivers.list, w.receivers.notices = s.Receivers, s.Notices
-	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past}
+	w.updateShelf = updateShelf{detail: s.Detail, past: s.Past, works: s.Locks}
 	w.rolls.tell(s)
 	w.desk = desk{open: s.Open, generations: s.Generations}
 	w.sessions["op"] = s.Role
@@ -189,7 +189,7 @@ func newDashboard(t testing.TB, w *world, cfg Config) *Dashboard {
 	cfg.Views, cfg.Actions, cfg.Sessions, cfg.People, cfg.Explainer, cfg.Policies, cfg.Listen = w, w, w, w, w, w, w.listen
 	cfg.Activity = w
 	cfg.Receivers = &w.receivers
-	cfg.Updates = w
+	cfg.Updates, cfg.Locks = w, w
 	cfg.Newcomers = w
 	cfg.Rollouts = &w.rolls
 	cfg.Orders = w

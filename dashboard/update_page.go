@@ -39,6 +39,10 @@ func (d *Dashboard) updateRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /updates/{id}/merge", d.act(d.merge))
 	mux.Handle("POST /updates/{id}/hold", d.act(d.hold))
 	mux.Handle("POST /updates/{id}/release", d.act(d.release))
+	mux.Handle("GET /updates/ask/check", d.askOf(func(s scene, _ *http.Request) (asking, error) { return s.askCheck(), nil }))
+	mux.Handle("GET /updates/ask/inputs", d.askOf(func(s scene, r *http.Request) (asking, error) { return s.askInputs(r.URL.Query().Get("repo")) }))
+	mux.Handle("POST /updates/check", d.press(RoleOperator, d.check))
+	mux.Handle("POST /updates/inputs", d.press(RoleOperator, d.updateInputs))
 	mux.Handle("POST /updates/{id}/look", d.press(RoleOperator, d.lookAgain))
 }
 

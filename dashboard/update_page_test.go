@@ -15,6 +15,7 @@ type updateShelf struct {
 	detail *fleet.UpdateDetail
 	past   []fleet.Update
 	query  fleet.UpdateQuery // the last one
+	works  []fleet.LockWork
 }
 
 func (w *world) Update(_ context.Context, repo string, number int) (fleet.UpdateDetail, error) {
@@ -57,6 +58,30 @@ func (w *world) LookAgain(_ context.Context, a fleet.Actor, id int64) error {
 	defer w.mu.Unlock()
 	w.asks = append(w.asks, fmt.Sprintf("%s %d look", a.Login, id))
 	return w.askErr
+}
+
+func (w *world) CheckForUpdates(_ context.Context, a fleet.Actor, repo string) ([]fleet.Checked, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.askErr == nil {
+		w.asks = append(w.asks, a.Login+" checks "+repo)
+	}
+	return []fleet.Checked{{Repo: "aurora/nixcfg", Found: "Started lock.yml on main."}}, w.askErr
+}
+
+func (w *world) UpdateInputs(_ context.Context, a fleet.Actor, wish InputsWish) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.askErr == nil {
+		w.asks = append(w.asks, fmt.Sprintf("%s %s on %q: %q, pull %v", a.Login, wish.Repo, wish.Host, wish.Inputs, wish.AsPull))
+	}
+	return "hsb1", w.askErr
+}
+
+func (w *world) LockWorks(context.Context) ([]fleet.LockWork, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.works, w.readErr
 }
 
 func TestWhatIsNoUpdateHasNoPage(t *testing.T) {

@@ -111,7 +111,14 @@ func (d *Dashboard) updatesTopic(r *http.Request) (topic, error) {
 				return nil, err
 			}
 		}
-		return s.updateList(f, past), nil
+		var works []fleet.LockWork
+		if f.before == 0 && (f.state == "" || f.state == onlyOpen) {
+			var err error
+			if works, err = d.cfg.Locks.LockWorks(ctx); err != nil {
+				return nil, err
+			}
+		}
+		return append(s.updateList(f, past), s.lockList(f, works)), nil
 	}}, nil
 }
 
@@ -143,11 +150,22 @@ func (s scene) updateList(f updateFilter, past []fleet.Update) []liveRegion {
 		ended = []live{{"past-none", noSuchUpdates(f)}}
 	}
 	return []liveRegion{
-		{"read-line", []live{{"read-at", lastRead(s.watched())}}},
+		{"read-line", []live{{"read-at", lastRead(s.watched())}, {"makers-of-locks", makers(s)}}},
 		{"open-updates", open},
 		{"past-updates", ended},
 		{"older", older},
 	}
+}
+
+// lockList are the wishes for newer locks.
+func (s scene) lockList(f updateFilter, works []fleet.LockWork) liveRegion {
+	r := liveRegion{id: "locks"}
+	for _, w := range works {
+		if f.repo == "" || f.repo == w.Repo.FullName() {
+			r.parts = append(r.parts, live{"lock-" + w.ID, lockWork(s, w)})
+		}
+	}
+	return r
 }
 
 // choice is one entry of the filter of states.

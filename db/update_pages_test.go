@@ -50,34 +50,6 @@ func TestWhatIsNoUpdateSaysWhy(t *testing.T) {
 	}
 }
 
-func TestEndedUpdatesAreListedByPages(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	for n, state := range []fleet.UpdateState{
-		fleet.UpdateClosed, fleet.UpdateMerged, fleet.UpdateHolding, fleet.UpdateMerged, fleet.UpdateSuperseded,
-	} {
-		w.look(w.claim(n+1), state, "aaa")
-	}
-	w.touch(9) // not looked at yet
-	list := func(q fleet.UpdateQuery) (numbers []int, last int64) {
-		t.Helper()
-		updates, err := w.d.EndedUpdates(t.Context(), q)
-		must(t, err)
-		for _, u := range updates {
-			numbers, last = append(numbers, u.Number), u.ID
-		}
-		return numbers, last
-	}
-	first, last := list(fleet.UpdateQuery{Limit: 2})
-	rest, _ := list(fleet.UpdateQuery{Limit: 9, Before: last})
-	merged, _ := list(fleet.UpdateQuery{Limit: 9, State: fleet.UpdateMerged, RepoID: w.repo.ID})
-	foreign, _ := list(fleet.UpdateQuery{Limit: 9, RepoID: 99})
-	equal(t, "first page", first, []int{5, 4})
-	equal(t, "second page", rest, []int{2, 1})
-	equal(t, "merged ones", merged, []int{4, 2})
-	equal(t, "of another repository", foreign, []int(nil))
-}
-
 func TestAskingForALookMakesItDueOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

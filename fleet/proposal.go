@@ -98,6 +98,26 @@ type Proposal struct {
 	EndedAt   time.Time
 }
 
+// LockWork is a wish for a newer lock, and what became of it: an order to a host, the
+// lock that it sent, or a lock that a person sent.
+type LockWork struct {
+	ID        string // of the proposal, or of the order while there is none
+	Repo      Repo
+	Host      string // that makes it; empty where a person did
+	Actor     string // who asked for it
+	Reason    string
+	Path      string
+	Inputs    []string
+	AsPull    bool
+	Order     HostState     // how far the host is; empty where a person sent the lock
+	State     ProposalState // of the lock; empty while there is none
+	Found     string        // one sentence: what became of it
+	CommitSHA string
+	Number    int // of the pull request, 0 without
+	CreatedAt time.Time
+	EndedAt   time.Time
+}
+
 // Again reports whether the host shall make the lock anew, from the new head of the
 // branch: nothing was wrong with it, it came too late.
 func (p Proposal) Again() bool { return p.State == ProposalConflicted && p.Host != "" }

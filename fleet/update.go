@@ -48,6 +48,13 @@ type UpdateDetail struct {
 	History  []Act     // of it and of its rollouts, newest first
 }
 
+// Checked is what came of checking one repository for updates at a person's word.
+type Checked struct {
+	Repo    string   `json:"repo"`              // owner/name
+	Started []string `json:"started,omitempty"` // workflows that were started, by the paths of their files
+	Found   string   `json:"found"`             // what was started, or why nothing was
+}
+
 // UpdateQuery picks updates that have ended, newest first.
 type UpdateQuery struct {
 	RepoID int64       // 0 means any

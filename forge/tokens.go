@@ -19,11 +19,12 @@ import (
 type role string
 
 const (
-	lister role = "lister" // which repositories there are
-	reader role = "reader" // everything that a proof rests on
-	talker role = "talker" // comments, check runs, deployments
-	merger role = "merger" // commits and branches
-	puller role = "puller" // what hosts fetch; its tokens leave this process
+	lister  role = "lister"  // which repositories there are
+	reader  role = "reader"  // everything that a proof rests on
+	talker  role = "talker"  // comments, check runs, deployments
+	merger  role = "merger"  // commits and branches
+	starter role = "starter" // workflows
+	puller  role = "puller"  // what hosts fetch; its tokens leave this process
 )
 
 // permissions are what a role asks for, as far as the installation has granted it:
@@ -35,9 +36,10 @@ var permissions = map[role]map[string]string{
 		"issues": "read", "actions": "read", "administration": "read", "deployments": "read",
 	},
 	// Comments on pull requests, and reactions to them, go with pull_requests.
-	talker: {"metadata": "read", "pull_requests": "write", "issues": "read", "checks": "write", "deployments": "write"},
-	merger: {"metadata": "read", "contents": "write", "pull_requests": "write"},
-	puller: {"metadata": "read", "contents": "read"},
+	talker:  {"metadata": "read", "pull_requests": "write", "issues": "read", "checks": "write", "deployments": "write"},
+	merger:  {"metadata": "read", "contents": "write", "pull_requests": "write"},
+	starter: {"metadata": "read", "actions": "write"},
+	puller:  {"metadata": "read", "contents": "read"},
 }
 
 // Needs are the permissions that the calls of this package take, each at the highest

@@ -25,6 +25,7 @@ type cli struct {
 	Policy  policyCmd  `cmd:"" group:"updates" help:"Work with .github/nixfleet.yml."`
 	Lock    lockCmd    `cmd:"" group:"updates" help:"Look into flake.lock files."`
 
+	CheckUpdates checkUpdatesCmd `cmd:"" group:"updates" help:"Look at GitHub again now, and start the workflow there that brings updates, where the App may."`
 	UpdateInputs updateInputsCmd `cmd:"" group:"updates" help:"Have a host make a newer flake.lock, which the server proves and commits (updates.strategy: host)."`
 
 	Deploy     deployCmd     `cmd:"" group:"rollouts" help:"Bring a commit to hosts, in the policy's waves; without one, the head of the default branch."`

@@ -71,6 +71,7 @@ func open(ctx context.Context, g *errgroup.Group) (http.Handler, error) {
 			Newcomers: shelf{s},
 			Updates:   shelf{s},
 			Hosts:     hosts{shelf: shelf{s}},
+			Locks:     shelf{s},
 			Orders:    shelf{s},
 			Build:     "storybook", PublicURL: "http://localhost/", Log: zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr}),
 			Rollouts: rolloutShelf{s},

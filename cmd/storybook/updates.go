@@ -36,3 +36,13 @@ func (s shelf) EndedUpdates(context.Context, fleet.UpdateQuery) ([]fleet.Update,
 }
 
 func (s shelf) LookAgain(context.Context, fleet.Actor, int64) error { return nil }
+
+func (s shelf) CheckForUpdates(context.Context, fleet.Actor, string) ([]fleet.Checked, error) {
+	return []fleet.Checked{{Repo: "aurora/nixcfg", Found: "Started .github/workflows/update-flake-lock.yml on main."}}, nil
+}
+
+func (s shelf) UpdateInputs(context.Context, fleet.Actor, dashboard.InputsWish) (string, error) {
+	return "hsb1", nil
+}
+
+func (s shelf) LockWorks(context.Context) ([]fleet.LockWork, error) { return s.story.Locks, nil }

@@ -23,6 +23,7 @@ type Story struct {
 
 	Detail     *fleet.UpdateDetail    // what is known of the update of the page
 	Past       []fleet.Update         // that have ended, newest first
+	Locks      []fleet.LockWork       // newest first
 	Newcomer   *fleet.Newcomer        // a host on its way
 	Rollout    *fleet.RolloutDetail   // the one that the page is about
 	Ended      []fleet.RolloutSummary // rollouts

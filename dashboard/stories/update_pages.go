@@ -52,6 +52,9 @@ func (b book) lists() []Story {
 		list("full", "The list: open ones, then those that ended, by pages.", "", b.fleet(b.nine(), b.holding(), b.failing44(), next), append([]fleet.Update{hostile}, b.past(29)...)),
 		list("empty", "The list: nothing yet, and how that changes.", "", b.fleet(b.nine()), nil),
 		list("none", "The list: nothing is like the filter.", "?state=conflict", b.fleet(b.nine()), nil),
+		b.hostDriven("updates-locks", "The list where hosts make the locks.", "/updates"),
+		b.hostDriven("ask-inputs", "Asks before a host makes a newer lock.", "/updates/ask/inputs?repo=aurora%2Fnixcfg"),
+		{Name: "ask-check", About: "Asks before GitHub is read again.", Path: "/updates/ask/check", Overview: b.fleet(b.nine())},
 		list("merged", "The list: only merged ones.", "?state=merged&repo=aurora%2Fnixcfg", b.fleet(b.nine(), b.holding()), b.past(3)),
 	}
 }
@@ -178,4 +181,26 @@ func (b book) ignored() fleet.Update {
 	set(&u, fleet.Condition{ID: "author", Outcome: fleet.Refused, Found: "bob (id 9001, User) is not one of github-actions[bot], renovate[bot].", Remedy: "Add the login to `updates.authors`."})
 	set(&u, fleet.Condition{ID: "files", Outcome: fleet.Refused, Found: "It also changes hosts/hsb0.nix.", Remedy: "Split the pull request."})
 	return u
+}
+
+// hostDriven is a story of a repository whose hosts make its locks.
+func (b book) hostDriven(name, about, path string) Story {
+	o := b.fleet(b.sleeping())
+	o.Repos[0].Policy.Updates.Strategy = "host"
+	work := func(ago time.Duration, order fleet.HostState, state fleet.ProposalState, found string) fleet.LockWork {
+		return fleet.LockWork{ID: "01KAJ" + string(order) + string(state), Repo: b.repo(), Host: "hsb1", Actor: "alice", Path: "flake.lock", Order: order, State: state,
+			Found: found, CreatedAt: b.ago(ago)}
+	}
+	making := work(40*time.Second, fleet.HostBuilding, "", "")
+	making.Inputs, making.Reason = []string{"nixpkgs", "home-manager"}, "OpenSSL is patched there"
+	committed := work(26*time.Hour, fleet.HostHealthy, fleet.ProposalCommitted, "It is commit def4567 on main.")
+	committed.CommitSHA = head
+	opened := work(9*24*time.Hour, "", fleet.ProposalOpened, "It is pull request #41.")
+	opened.Host, opened.Actor, opened.Number = "", "bob", 41
+	return Story{Name: name, About: about, Path: path, Overview: o, Locks: []fleet.LockWork{
+		making, work(2*time.Hour, fleet.HostHealthy, "", "all inputs are current"), committed,
+		work(3*24*time.Hour, fleet.HostHealthy, fleet.ProposalConflicted, "main has moved: a new lock has to be made from its new head."),
+		work(5*24*time.Hour, fleet.HostHealthy, fleet.ProposalRefused, "Inputs keep their sources: nixpkgs: owner changes from NixOS to n1xos."), opened,
+		work(6*24*time.Hour, fleet.HostFailed, "", "<b>nix</b> flake update failed: no network"),
+	}}
 }

@@ -5,7 +5,7 @@ import "slices"
 // routeTable lists every endpoint that the imitation answers, with the
 // permission that GitHub's documentation names for it.
 func (s *Server) routeTable() []route {
-	return slices.Concat(s.appRoutes(), s.gitRoutes(), s.pullRoutes(), s.checkRoutes(), s.deploymentRoutes())
+	return slices.Concat(s.appRoutes(), s.gitRoutes(), s.pullRoutes(), s.checkRoutes(), s.deploymentRoutes(), s.workflowRoutes())
 }
 
 const inRepo = "/repos/{owner}/{repo}"

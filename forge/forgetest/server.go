@@ -139,7 +139,7 @@ func (o *Options) setDefaults() {
 	if o.Permissions == nil {
 		o.Permissions = map[string]string{
 			"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write",
-			"statuses": "read", "issues": "read", "actions": "read", "administration": "read",
+			"statuses": "read", "issues": "read", "actions": "write", "administration": "read",
 			"deployments": "write",
 		}
 	}

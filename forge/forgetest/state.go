@@ -78,6 +78,8 @@ type repository struct {
 	suites           []*suite
 	runs             []*checkRun
 	workflows        []*workflowRun
+	flows            []*flow
+	dispatches       []Dispatch
 	statuses         []*status
 	comments         []*comment
 	deployments      []*deployment

@@ -55,8 +55,10 @@ var loadOnce = sync.OnceValues(func() (*checks, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
 	}
-	if text, err = withDeployments(text); err != nil {
-		return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
+	for _, part := range [][]byte{deploymentsDescription, actionsDescription} {
+		if text, err = joined(text, part); err != nil {
+			return nil, fmt.Errorf("read GitHub's OpenAPI description: %w", err)
+		}
 	}
 	spec, err := openapi3.NewLoader().LoadFromData(text)
 	if err != nil {
@@ -77,9 +79,15 @@ var loadOnce = sync.OnceValues(func() (*checks, error) {
 //go:embed deployments.openapi.json
 var deploymentsDescription []byte
 
-// withDeployments adds the endpoints of deployments to a description that has none.
-// What GitHub's description has itself is left as it is.
-func withDeployments(text []byte) ([]byte, error) {
+// actionsDescription is the same for workflows, by their ids: operations
+// actions/list-repo-workflows and actions/create-workflow-dispatch.
+//
+//go:embed actions.openapi.json
+var actionsDescription []byte
+
+// joined adds the endpoints of a part to a description that lacks them. What GitHub's
+// description has itself is left as it is.
+func joined(text, more []byte) ([]byte, error) {
 	var part, whole struct {
 		Paths      map[string]json.RawMessage `json:"paths"`
 		Components struct {
@@ -91,7 +99,7 @@ func withDeployments(text []byte) ([]byte, error) {
 		OpenAPI json.RawMessage `json:"openapi,omitempty"`
 		Info    json.RawMessage `json:"info,omitempty"`
 	}
-	if err := json.Unmarshal(deploymentsDescription, &part); err != nil {
+	if err := json.Unmarshal(more, &part); err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(text, &whole); err != nil {
