@@ -77,7 +77,8 @@ func (w *world) Return(_ context.Context, secret, state, code string, from From)
 	case a.Lost:
 		return "", "", ErrLost
 	}
-	return "op", "//evil.example/", nil // what was stored is judged again
+	w.sessions["back"] = RoleOperator
+	return "back", "//evil.example/", nil // what was stored is judged again
 }
 
 // did notes what was asked of people.
