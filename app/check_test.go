@@ -45,7 +45,7 @@ func TestCheckingForUpdatesReadsGitHubAndStartsTheWorkflowOnce(t *testing.T) {
 		t.Errorf("%d repositories are due, want one", len(claims))
 	}
 	p.clock.forward(startEvery - time.Second)
-	if again := p.check(pressedRepo); again.Started != nil || !strings.HasPrefix(again.Found, "admin asked for the same at ") {
+	if again := p.check(pressedRepo); again.Started != nil || !strings.HasPrefix(again.Found, "admin (local) asked for the same at ") {
 		t.Errorf("again, too soon: %+v", again)
 	}
 	p.clock.forward(2 * time.Second)
@@ -58,7 +58,7 @@ func TestCheckingForUpdatesReadsGitHubAndStartsTheWorkflowOnce(t *testing.T) {
 	}
 	history, err := p.db.Acts(t.Context(), fleet.ActQuery{Repo: pressedRepo, Kind: "workflow.started", Limit: 9})
 	must(t, err)
-	if len(history) != 2 || history[0].Actor != "admin" || history[0].Text() != "admin had the update workflow of "+pressedRepo+" started" {
+	if len(history) != 2 || history[0].Actor != "admin (local)" || history[0].Text() != "admin (local) had the update workflow of "+pressedRepo+" started" {
 		t.Errorf("the history says %+v", history)
 	}
 	if _, err := p.client().CheckForUpdates(t.Context(), "octo/other"); err == nil || !strings.Contains(err.Error(), "not watched") {
