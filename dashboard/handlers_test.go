@@ -1,11 +1,15 @@
 package dashboard
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 func TestEveryAnswerCarriesTheSecurityHeaders(t *testing.T) {
@@ -131,5 +135,22 @@ func TestADatabaseThatDoesNotAnswerIsNotASignOut(t *testing.T) {
 	w.sessErr, w.readErr = nil, errors.New("connection refused")
 	if rec := do(d, request(http.MethodGet, "/", "op", nil)); rec.Code != http.StatusServiceUnavailable || strings.Contains(rec.Body.String(), "refused") {
 		t.Errorf("an unreadable fleet answers %d %s", rec.Code, rec.Body)
+	}
+}
+
+// Browsers leave pages all the time, also half-way.
+func TestWhoLeavesAPageIsNoFaultInTheLog(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	w := newWorld(story(t, "holding").Overview)
+	d := newDashboard(t, w, Config{})
+	d.cfg.Log = zerolog.New(&log)
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	for _, path := range []string{"/", "/settings/tokens", "/hosts/web1"} {
+		do(d, request(http.MethodGet, path, "op", nil).WithContext(left))
+	}
+	if strings.Contains(log.String(), "error") {
+		t.Errorf("the log says %s", log.String())
 	}
 }

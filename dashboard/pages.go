@@ -2,8 +2,10 @@ package dashboard
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -76,7 +78,11 @@ func scripted(r *http.Request) bool { return r.Header.Get("HX-Request") != "" }
 // half a page.
 func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, status int, c templ.Component) {
 	var buf bytes.Buffer
-	if err := c.Render(r.Context(), &buf); err != nil {
+	err := c.Render(r.Context(), &buf)
+	if gone(r) {
+		return
+	}
+	if err != nil {
 		d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("render")
 		http.Error(w, "This page could not be rendered.", http.StatusInternalServerError)
 		return
@@ -85,6 +91,10 @@ func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, status int, c t
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes())
 }
+
+// gone reports whether whoever asked went on to another page: nobody reads the answer,
+// and that it could not be made is no fault.
+func gone(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
 
 // now is the moment that a page shows.
 func (p page) now() time.Time { return time.UnixMilli(p.Now) }

@@ -86,6 +86,7 @@ func (d *Dashboard) signedIn(next func(http.ResponseWriter, *http.Request, visit
 			http.Redirect(w, r, loginFor(r), http.StatusSeeOther)
 		case errors.Is(err, ErrSignedOut):
 			d.answer(w, r, notice{Status: http.StatusUnauthorized, Text: "You are signed out. Sign in again, then repeat this."})
+		case gone(r):
 		case err != nil:
 			d.cfg.Log.Error().Err(err).Msg("read session")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "Your session could not be read, because the database did not answer. Nothing was changed; try again."})

@@ -53,6 +53,7 @@ func (d *Dashboard) live(mux *http.ServeMux, pattern string, l livePage) {
 				text = string(gone)
 			}
 			d.notFound(w, r, text)
+		case gone(r):
 		case err != nil:
 			d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("read a page")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "This page could not be read, because the database did not answer. Hosts and rollouts are not affected; try again."})
