@@ -6,6 +6,7 @@ import { lock, reading } from "./ask.js";
 const body = document.body;
 const silence = 25e3; // ms: two beats and a half
 const hiddenFor = 10e3; // ms until a page that nobody sees gives up its connection
+const breath = 250; // ms: a page that is being left breaks its stream as well, and is gone then
 const reloadEvery = 30e3; // ms: while two builds answer in turn, a page does not reload without end
 const atOnce = 12; // ms that a patch works before it lets others have their turn
 let source, heard, failed = 0, retry, hiding, queue = Promise.resolve();
@@ -23,7 +24,8 @@ function open() {
   });
   on("beat", (ms) => adjust(Number(ms)));
   on("gone", () => location.reload());
-  source.onerror = lost;
+  const from = source;
+  source.onerror = () => setTimeout(() => { if (from === source) lost(); }, breath);
 }
 
 // swap carries a patch out. It gives the page a chance to answer in between, so that
