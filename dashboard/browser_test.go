@@ -24,7 +24,8 @@ type browser struct {
 	t      *testing.T
 	server *httptest.Server
 	dash   atomic.Pointer[Dashboard]
-	away   atomic.Bool // the server answers nothing
+	away   atomic.Bool  // the server answers nothing
+	doubts atomic.Int32 // how often a page asked whether it is still there
 }
 
 // browse starts a dashboard and a Chromium that has signed in to it.
@@ -35,6 +36,9 @@ func browse(t *testing.T, o fleet.Overview) *browser {
 		if b.away.Load() {
 			http.Error(w, "away", http.StatusBadGateway)
 			return
+		}
+		if r.Method == http.MethodHead {
+			b.doubts.Add(1)
 		}
 		b.dash.Load().ServeHTTP(w, r)
 	}))
@@ -81,6 +85,11 @@ func TestBrowserShowsChangesWithoutAReload(t *testing.T) {
 	}
 	b.Until(`/^\d+ (s|m|m \d+ s)$/.test(document.querySelector("#h-hsb1 time").innerText)`) // counted by the browser
 	b.Blameless()
+	b.Go(b.server.URL + "/updates") // a page that is left is not taken for one that lost its connection
+	b.Until(`document.querySelector("#live")?.dataset.state === "live"`)
+	if n := b.doubts.Load(); n > 0 {
+		t.Errorf("a page that was left asked %d times whether it is still there", n)
+	}
 }
 
 func TestBrowserMergesOnceAndHolds(t *testing.T) {
