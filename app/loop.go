@@ -27,6 +27,7 @@ type loop struct {
 	rest time.Duration
 	log  zerolog.Logger
 
+	// How its rounds are measured; nil where they are not.
 	rounds   prometheus.Observer
 	failures prometheus.Counter
 }
@@ -63,11 +64,13 @@ func (l *loop) run(ctx context.Context) {
 		for ctx.Err() == nil {
 			began := time.Now()
 			n, err := l.work(ctx)
-			if n > 0 {
+			if n > 0 && l.rounds != nil {
 				l.rounds.Observe(time.Since(began).Seconds())
 			}
 			if err != nil && !errors.Is(err, context.Canceled) {
-				l.failures.Inc()
+				if l.failures != nil {
+					l.failures.Inc()
+				}
 				l.log.Error().Err(err).Msg("round failed; it is tried again")
 				break
 			}

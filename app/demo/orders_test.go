@@ -145,7 +145,7 @@ func TestACancelStopsABuild(t *testing.T) {
 	name := r.world.machines[0].name
 	good := r.world.hub.Head(fleetRepo, "main")
 	never := filepath.Join(r.world.dir, "never")
-	endless := strings.Replace(r.world.file("build.sh"), "set -eu", "set -eu\nwhile [ ! -e "+never+" ]; do sleep 1; done", 1)
+	endless := strings.Replace(r.world.file("build.sh"), "set -eu", "set -eu\nPATH=/usr/bin:/bin\nwhile [ ! -e "+never+" ]; do sleep 1; done", 1)
 	bad := r.commit(map[string]string{"build.sh": endless})
 
 	building := r.order(api.NewOrder{Kind: "deploy", Hosts: name, Commit: bad})

@@ -39,7 +39,7 @@ func (r *rig) signIn(a *app.App, role string) *visitor {
 	return v
 }
 
-var buildID = regexp.MustCompile(`name="build" (?:content|value)="([^"]+)"`)
+var buildID = regexp.MustCompile(`data-build="([^"]+)"`)
 
 func (v *visitor) do(method, path string, form url.Values) *http.Response {
 	v.t.Helper()

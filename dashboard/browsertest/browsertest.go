@@ -79,18 +79,23 @@ func tab(t testing.TB, parent context.Context, options ...chromedp.ContextOption
 	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
 	b := &Tab{t: t, ctx: ctx}
-	b.Do(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+	// The first run starts what ctx stands for, and ends it with its own context.
+	if err := chromedp.Do(ctx, chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		_, err := cdp.Call(ctx, tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watch})
 		return err
-	}))
+	})); err != nil {
+		t.Fatal(err)
+	}
 	return b
 }
 
 // Do carries out steps in order.
 func (b *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatal(err)
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("%v; the page is %s", err, b.page())
 	}
 }
 
@@ -120,10 +125,18 @@ func (b *Tab) Until(js string) {
 		select {
 		case <-again.C:
 		case <-deadline:
-			page, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.href + " " + document.body.innerText + __faults.join()`))
-			b.t.Fatalf("waiting for %s: %v; the page says %.800s", js, err, page)
+			b.t.Fatalf("waiting for %s: %v; the page is %s", js, err, b.page())
 		}
 	}
+}
+
+// page is the page in short, for those who find out why a test failed.
+func (b *Tab) page() string {
+	text, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`location.href + " " + (document.querySelector("dialog[open]") ?? document.body).innerText.slice(0, 900) + __faults.join()`))
+	if err != nil {
+		return err.Error()
+	}
+	return text
 }
 
 // Ask is what a condition of the page comes to now.
