@@ -23,11 +23,16 @@ build: ## both programs, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/nixfleet ./cmd/nixfleet-agent
 
 .PHONY: test
-test: ## every test, with the race detector, on real Postgres, NATS, git, Nix and Chromium
+test: ## every test, on real Postgres, NATS, git, Nix and Chromium
 	@scripts/ensure test
-	$(GO) vet -race ./... # -race so that it shares what it compiles with the tests
-	$(GO) test -race -p 4 -timeout 20m ./... # tests of hosts wait more than they compute
+	$(GO) vet ./...
+	$(GO) test -p 3 -timeout 20m ./... # tests of hosts wait more than they compute
 	@$(MAKE) --no-print-directory darwin
+
+.PHONY: race
+race: ## every test once more, with the race detector, which takes about twice as long
+	@scripts/ensure test
+	$(GO) test -race -p 3 -timeout 40m ./...
 
 .PHONY: bench
 bench: ## the benchmarks, each a ratio to a physical limit measured in the same run

@@ -116,7 +116,7 @@ func (x actions) grant(ctx context.Context, c db.RequestClaim, end db.RequestEnd
 	if err != nil {
 		return err
 	}
-	x.a.log.Info().Str("repo", c.Repo.FullName()).Int("update", c.Number).Str("head", c.SHA).Str("by", c.By.Login).Str("action", c.Action).Msg(end.Why)
+	x.a.log.Info().Ctx(ctx).Str("repo", c.Repo.FullName()).Int("update", c.Number).Str("head", c.SHA).Str("by", c.By.Login).Str("action", c.Action).Msg(end.Why)
 	return nil
 }
 

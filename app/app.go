@@ -254,7 +254,7 @@ func (a *App) keep(ctx context.Context, part string, run func(context.Context) e
 		if time.Since(began) > backoff(attempt) {
 			attempt = 1 // it did well for a while: what ended it is a new matter
 		}
-		a.log.Error().Err(err).Str("part", part).Msg("ended early; it is started again")
+		a.log.Error().Ctx(ctx).Err(err).Str("part", part).Msg("ended early; it is started again")
 		select {
 		case <-ctx.Done():
 		case <-time.After(backoff(attempt)):

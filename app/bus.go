@@ -87,7 +87,7 @@ func (a *App) repairBus(ctx context.Context) error {
 	if len(behind) == 0 {
 		return nil
 	}
-	a.log.Info().Int("hosts", len(behind)).Msg("the bus is behind the database; orders are sent again")
+	a.log.Info().Ctx(ctx).Int("hosts", len(behind)).Msg("the bus is behind the database; orders are sent again")
 	return a.send(ctx, behind...)
 }
 
@@ -104,7 +104,7 @@ func (a *App) readAnswers(ctx context.Context) error {
 		for _, r := range batch {
 			row, err := answerRow(r, now)
 			if err != nil {
-				a.log.Warn().Err(err).Str("host", r.Host).Msg("answer not understood")
+				a.log.Warn().Ctx(ctx).Err(err).Str("host", r.Host).Msg("answer not understood")
 				continue
 			}
 			rows = append(rows, row)
@@ -133,7 +133,7 @@ func (a *App) measure(ctx context.Context, rows []db.AnswerRow, at time.Time) {
 	}
 	orders, err := a.db.EndedOrders(ctx, final, at, a.traces.on)
 	if err != nil {
-		a.log.Warn().Err(err).Msg("ended orders not counted")
+		a.log.Warn().Ctx(ctx).Err(err).Msg("ended orders not counted")
 	}
 	for _, o := range orders {
 		a.meters.orders.WithLabelValues(o.Kind, string(o.State)).Observe(o.EndedAt.Sub(o.IssuedAt).Seconds())
@@ -172,7 +172,7 @@ func (a *App) confirm(ctx context.Context, recorded []db.Confirmed) error {
 	}
 	if err := a.bus.Confirm(ctx, confirms); err != nil {
 		// The hosts repeat, so a lost confirmation costs a repetition and no more.
-		a.log.Warn().Err(err).Msg("confirmations not sent")
+		a.log.Warn().Ctx(ctx).Err(err).Msg("confirmations not sent")
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (a *App) readBeats(ctx context.Context) error {
 		}
 		a.meters.beats.Add(float64(len(beats)))
 		if err := a.db.SaveBeats(ctx, beats); err != nil {
-			a.log.Warn().Err(err).Msg("heartbeats not kept")
+			a.log.Warn().Ctx(ctx).Err(err).Msg("heartbeats not kept")
 		}
 		a.summon(batch, now)
 		return nil

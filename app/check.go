@@ -46,7 +46,7 @@ func (a *App) CheckForUpdates(ctx context.Context, by fleet.Actor, name string) 
 		if err != nil {
 			return checked, err
 		}
-		a.log.Info().Str("repo", c.Repo).Str("by", by.Login).Strs("started", c.Started).Msg("checked for updates: " + c.Found)
+		a.log.Info().Ctx(ctx).Str("repo", c.Repo).Str("by", by.Login).Strs("started", c.Started).Msg("checked for updates: " + c.Found)
 		checked = append(checked, c)
 	}
 	return checked, nil

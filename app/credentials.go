@@ -109,7 +109,7 @@ func (a *App) adoptSecret(ctx context.Context) error {
 		return nil // another replica did it
 	}
 	if err == nil {
-		a.log.Info().Int64("app", row.AppID).Msg("GitHub uses the new webhook secret, which is stored now; restart the server to refuse the former one")
+		a.log.Info().Ctx(ctx).Int64("app", row.AppID).Msg("GitHub uses the new webhook secret, which is stored now; restart the server to refuse the former one")
 	}
 	return err
 }

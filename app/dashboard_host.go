@@ -74,7 +74,7 @@ func (h hostPages) ChangeHost(ctx context.Context, by fleet.Actor, name string, 
 	if _, err := h.a.db.ChangeHost(ctx, name, c, by.Login, h.a.cfg.Now()); err != nil {
 		return notThere(err)
 	}
-	h.a.log.Info().Str("host", name).Str("by", by.Login).Msg("host changed")
+	h.a.log.Info().Ctx(ctx).Str("host", name).Str("by", by.Login).Msg("host changed")
 	return nil
 }
 

@@ -58,7 +58,7 @@ func (p rolloutPages) Lift(ctx context.Context, by fleet.Actor, repoID int64, co
 		return nil
 	}
 	if err == nil {
-		p.a.log.Info().Str("commit", commit).Str("by", by.Login).Msg("quarantine lifted")
+		p.a.log.Info().Ctx(ctx).Str("commit", commit).Str("by", by.Login).Msg("quarantine lifted")
 	}
 	return err
 }

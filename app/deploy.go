@@ -25,7 +25,7 @@ func (a *App) Deploy(ctx context.Context, by fleet.Actor, d DeployRequest) error
 	if _, err := a.db.IssueOrders(ctx, orders, a.cfg.Now()); err != nil {
 		return fmt.Errorf("deploy %.7s: %w", d.Commit, err)
 	}
-	a.log.Info().Str("commit", d.Commit).Int("hosts", len(orders)).Str("by", by.Login).Msg("deploy asked for")
+	a.log.Info().Ctx(ctx).Str("commit", d.Commit).Int("hosts", len(orders)).Str("by", by.Login).Msg("deploy asked for")
 	return nil
 }
 

@@ -72,7 +72,7 @@ func (x *examination) database(ctx context.Context) {
 	stats, err := x.a.db.Stats(ctx, x.a.cfg.Now())
 	switch {
 	case err != nil:
-		x.a.log.Warn().Err(err).Msg("examination: database")
+		x.a.log.Warn().Ctx(ctx).Err(err).Msg("examination: database")
 		x.add(check, wrong, "It does not answer.", "Look at the server's log, and at NIXFLEET_DATABASE_URL where it is set.")
 	case stats.InboxLag > time.Minute:
 		x.add(check, wrong, fmt.Sprintf("It answers, but %d webhooks wait to be worked on, the oldest for %s.", stats.InboxWaiting, stats.InboxLag.Round(time.Second)),
@@ -108,7 +108,7 @@ func (x *examination) receivers(ctx context.Context) {
 
 func (x *examination) bus(ctx context.Context) {
 	if err := x.a.bus.Healthy(ctx); err != nil {
-		x.a.log.Warn().Err(err).Msg("examination: bus")
+		x.a.log.Warn().Ctx(ctx).Err(err).Msg("examination: bus")
 		x.add("bus", wrong, "NATS does not answer; hosts get no orders.", "Look at the server's log, and at NIXFLEET_NATS_URL where it is set.")
 		return
 	}

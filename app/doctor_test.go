@@ -39,7 +39,7 @@ func TestTheDoctorFindsWhatIsBroken(t *testing.T) {
 	installation := n.hub.InstallationID("ada/nixcfg")
 	all := map[string]string{
 		"metadata": "read", "contents": "write", "pull_requests": "write", "checks": "write", "statuses": "read",
-		"issues": "read", "actions": "read", "deployments": "write", "administration": "read",
+		"issues": "read", "actions": "write", "deployments": "write", "administration": "read",
 	}
 	without := func(name string) map[string]string {
 		some := map[string]string{}

@@ -74,7 +74,7 @@ func (a *App) sendBatch(ctx context.Context, sends []db.Effect) error {
 		return a.db.FinishEffects(ctx, sends)
 	}
 	again := a.cfg.Now().Add(backoff(attempt))
-	a.log.Warn().Err(err).Int("hosts", len(hosts)).Int("attempt", attempt).Time("again", again).Msg("orders not sent; it is tried again")
+	a.log.Warn().Ctx(ctx).Err(err).Int("hosts", len(hosts)).Int("attempt", attempt).Time("again", again).Msg("orders not sent; it is tried again")
 	return a.db.RetryEffects(ctx, sends, again, err.Error())
 }
 

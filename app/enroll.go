@@ -59,7 +59,7 @@ func (a *App) NewHost(ctx context.Context, by fleet.Actor, h api.NewHost) (strin
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	a.log.Info().Str("host", h.Name).Str("by", by.Login).Msg("host may enrol")
+	a.log.Info().Ctx(ctx).Str("host", h.Name).Str("by", by.Login).Msg("host may enrol")
 	return token, expires, nil
 }
 
@@ -75,7 +75,7 @@ func (a *App) readmit(ctx context.Context, by fleet.Actor, name string) (string,
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	a.log.Info().Str("host", name).Str("by", by.Login).Msg("host may enrol again; its key is revoked")
+	a.log.Info().Ctx(ctx).Str("host", name).Str("by", by.Login).Msg("host may enrol again; its key is revoked")
 	return token, expires, a.cutOff(ctx)
 }
 
@@ -89,7 +89,7 @@ func (s service) RevokeHost(ctx context.Context, by fleet.Actor, name string) er
 	if err != nil {
 		return err
 	}
-	s.a.log.Info().Str("host", name).Str("by", by.Login).Msg("host revoked")
+	s.a.log.Info().Ctx(ctx).Str("host", name).Str("by", by.Login).Msg("host revoked")
 	return s.a.cutOff(ctx)
 }
 
@@ -141,22 +141,22 @@ func (a *App) enroll(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		a.log.Error().Err(err).Str("host", req.Host).Msg("enrolment failed")
+		a.log.Error().Ctx(r.Context()).Err(err).Str("host", req.Host).Msg("enrolment failed")
 		problem(w, http.StatusServiceUnavailable, "The server can't enrol hosts right now. Try again in a minute.")
 		return
 	}
 	reply, err := a.enrolReply(r.Context(), host, key)
 	if err != nil {
-		a.log.Error().Err(err).Str("host", req.Host).Msg("enrolment failed")
+		a.log.Error().Ctx(r.Context()).Err(err).Str("host", req.Host).Msg("enrolment failed")
 		problem(w, http.StatusInternalServerError, "The server could not issue a credential. Its log says why.")
 		return
 	}
 	if req.CurveKey != "" {
 		if err := a.db.KeepCurveKey(r.Context(), host.ID, req.CurveKey); err != nil {
-			a.log.Error().Err(err).Str("host", host.Name).Msg("what to seal to is not kept")
+			a.log.Error().Ctx(r.Context()).Err(err).Str("host", host.Name).Msg("what to seal to is not kept")
 		}
 	}
-	a.log.Info().Str("host", host.Name).Bool("renewal", req.Token == "").Msg("host enrolled")
+	a.log.Info().Ctx(r.Context()).Str("host", host.Name).Bool("renewal", req.Token == "").Msg("host enrolled")
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(reply)
 }

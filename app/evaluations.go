@@ -47,7 +47,7 @@ func (a *App) workEvaluations(ctx context.Context) (int, error) {
 			case err != nil:
 				return asked, err
 			}
-			a.log.Info().Str("host", e.Host).Str("repo", u.Repo.FullName()).Str("commit", u.Head).Int("attributes", len(e.Attrs)).Msg("evaluator asked")
+			a.log.Info().Ctx(ctx).Str("host", e.Host).Str("repo", u.Repo.FullName()).Str("commit", u.Head).Int("attributes", len(e.Attrs)).Msg("evaluator asked")
 			asked++
 		}
 	}

@@ -76,7 +76,7 @@ func (s service) SetPolicy(ctx context.Context, by fleet.Actor, repo, settings s
 	if err := s.a.db.SavePolicySettings(ctx, r.ID, settings, by.Login, s.a.cfg.Now()); err != nil {
 		return p, err
 	}
-	s.a.log.Info().Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
+	s.a.log.Info().Ctx(ctx).Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
 	return s.Policy(ctx, repo)
 }
 

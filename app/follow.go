@@ -38,7 +38,7 @@ func (a *App) workFollow(ctx context.Context) (int, error) {
 		errs = append(errs, err)
 		ordered += len(issued)
 		if len(issued) > 0 {
-			a.log.Info().Str("commit", issued[0].Commit).Int("hosts", len(issued)).Msg("hosts follow the default branch")
+			a.log.Info().Ctx(ctx).Str("commit", issued[0].Commit).Int("hosts", len(issued)).Msg("hosts follow the default branch")
 		}
 	}
 	return ordered, errors.Join(errs...)

@@ -41,7 +41,7 @@ func (a *App) workInbox(ctx context.Context) (int, error) {
 	for _, d := range batch {
 		facts, err := interpreter.Interpret(d.Event, d.Payload)
 		if err != nil {
-			a.log.Warn().Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("payload not understood")
+			a.log.Warn().Ctx(ctx).Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("payload not understood")
 		}
 		if err := a.finish(ctx, d, facts); err != nil {
 			return len(batch), err
@@ -61,6 +61,6 @@ func (a *App) finish(ctx context.Context, d db.Delivery, facts []fleet.Fact) err
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	a.log.Error().Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("delivery could not be worked on; it is tried again later")
+	a.log.Error().Ctx(ctx).Err(err).Str("event", d.Event).Str("delivery", d.GUID).Msg("delivery could not be worked on; it is tried again later")
 	return taken(a.db.FailDelivery(ctx, d, err, now.Add(backoff(d.Attempt))))
 }

@@ -53,7 +53,7 @@ func (a *App) UpdateInputs(ctx context.Context, by fleet.Actor, repo fleet.Repo,
 	if err != nil {
 		return fleet.Order{}, fmt.Errorf("update inputs of %s: %w", repo.FullName(), err)
 	}
-	a.log.Info().Str("host", host).Str("repo", repo.FullName()).Strs("inputs", u.Inputs).Str("by", by.Login).Msg("update of inputs asked for")
+	a.log.Info().Ctx(ctx).Str("host", host).Str("repo", repo.FullName()).Strs("inputs", u.Inputs).Str("by", by.Login).Msg("update of inputs asked for")
 	return issued[0], nil
 }
 
@@ -132,7 +132,7 @@ func (a *App) proposeSent(ctx context.Context, order string) error {
 	if !errors.Is(err, api.ErrInvalid) {
 		return err
 	}
-	a.log.Warn().Err(err).Str("host", u.Order.Host).Str("order", order).Msg("lock of a host is of no use")
+	a.log.Warn().Ctx(ctx).Err(err).Str("host", u.Order.Host).Str("order", order).Msg("lock of a host is of no use")
 	return a.db.UnusableLock(ctx, u.Order, err.Error())
 }
 

@@ -62,7 +62,7 @@ func (i insight) SavePolicy(ctx context.Context, by fleet.Actor, repo, settings 
 	if err != nil {
 		return err
 	}
-	i.a.log.Info().Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
+	i.a.log.Info().Ctx(ctx).Str("repo", repo).Str("by", by.Login).Msg("policy settings changed")
 	return nil
 }
 

@@ -45,7 +45,7 @@ func (a *App) readLogs(ctx context.Context) error {
 			})
 		}
 		if err := a.bus.Confirm(ctx, confirms); err != nil {
-			a.log.Warn().Err(err).Msg("hosts not told how far their output is recorded; they ask again")
+			a.log.Warn().Ctx(ctx).Err(err).Msg("hosts not told how far their output is recorded; they ask again")
 		}
 		return nil
 	})

@@ -167,7 +167,7 @@ func (a *App) deployedBeyond(ctx context.Context, repo fleet.Repo, merge, head s
 }
 
 func (a *App) refuse(ctx context.Context, u fleet.Update, message string, until time.Time) error {
-	a.log.Info().Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("answer", message).Msg("not merged")
+	a.log.Info().Ctx(ctx).Str("repo", u.Repo.FullName()).Int("update", u.Number).Str("answer", message).Msg("not merged")
 	err := a.db.RecordMergeRefused(ctx, u.ID, fleet.MergeRefusal{HeadSHA: u.HeadSHA, Message: message, At: a.cfg.Now(), Until: until})
 	if errors.Is(err, db.ErrConflict) {
 		return nil

@@ -83,7 +83,7 @@ func (s service) RetireOrderKey(ctx context.Context, by fleet.Actor, id string, 
 	if err := s.a.keys.RetireOrderKey(id); err != nil {
 		return keyRefused(err)
 	}
-	s.a.log.Info().Str("key", id).Str("by", by.Login).Msg("order key retired")
+	s.a.log.Info().Ctx(ctx).Str("key", id).Str("by", by.Login).Msg("order key retired")
 	return s.a.db.Remember(ctx, keyEvent(s.a.cfg.Now(), by, "retired", id))
 }
 
@@ -100,7 +100,7 @@ func (s service) key(ctx context.Context, is func(api.OrderKey) bool) (api.Order
 }
 
 func (s service) noted(ctx context.Context, by fleet.Actor, what, id string) (api.OrderKey, error) {
-	s.a.log.Info().Str("key", id).Str("by", by.Login).Msg("order key " + what)
+	s.a.log.Info().Ctx(ctx).Str("key", id).Str("by", by.Login).Msg("order key " + what)
 	if err := s.a.db.Remember(ctx, keyEvent(s.a.cfg.Now(), by, what, id)); err != nil {
 		return api.OrderKey{}, err
 	}

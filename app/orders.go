@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nixfleet/nixfleet/agentbus"
@@ -67,7 +68,7 @@ func (a *App) Order(ctx context.Context, by fleet.Actor, r fleet.OrderRequest) (
 	if err != nil {
 		return nil, asField(err)
 	}
-	a.log.Info().Str("kind", r.Kind).Str("hosts", cmp.Or(r.Hosts, r.Order)).Int("orders", len(issued)).Str("by", by.Login).Msg("ordered")
+	a.log.Info().Ctx(ctx).Str("kind", r.Kind).Str("hosts", fmt.Sprintf("%.200s", cmp.Or(r.Hosts, r.Order, strings.Join(r.Names, " ")))).Int("orders", len(issued)).Str("by", by.Login).Msg("ordered")
 	list := append(a.placed(hosts, issued), nothing...)
 	slices.SortStableFunc(list, func(x, y Placed) int { return cmp.Compare(x.Host.Name, y.Host.Name) })
 	return list, nil

@@ -105,7 +105,7 @@ func (s service) ChangeHost(ctx context.Context, by fleet.Actor, name string, c 
 	if _, err := s.a.db.ChangeHost(ctx, name, db.HostChange(c), by.Login, s.a.cfg.Now()); err != nil {
 		return api.HostDetail{}, unknown(err)
 	}
-	s.a.log.Info().Str("host", name).Str("by", by.Login).Msg("host changed")
+	s.a.log.Info().Ctx(ctx).Str("host", name).Str("by", by.Login).Msg("host changed")
 	return s.Host(ctx, name)
 }
 

@@ -38,11 +38,11 @@ func (a *App) workPeople(ctx context.Context) (int, error) {
 		return 0, ctx.Err() // the lease runs out, and it is due again
 	}
 	if err != nil {
-		a.log.Warn().Err(err).Str("person", p.Login).Msg("GitHub does not tell a role")
+		a.log.Warn().Ctx(ctx).Err(err).Str("person", p.Login).Msg("GitHub does not tell a role")
 		return 1, a.db.UncheckedPerson(ctx, p.ID, err.Error(), now.Add(askPersonAgain))
 	}
 	if role != p.Role {
-		a.log.Info().Str("person", p.Login).Str("from", p.Role).Str("to", role).Msg("another role: you have " + because)
+		a.log.Info().Ctx(ctx).Str("person", p.Login).Str("from", p.Role).Str("to", role).Msg("another role: you have " + because)
 	}
 	return 1, a.checked(ctx, p, role, because, now)
 }

@@ -51,7 +51,7 @@ func (p people) EndSessionsOf(ctx context.Context, by dashboard.Session, who fle
 		By: by.Actor.Login, Why: by.Actor.Login + " ended all your sessions.",
 	}, p.a.cfg.Now())
 	if err == nil {
-		p.a.log.Info().Str("of", who.Login).Int("sessions", n).Str("by", by.Actor.Login).Msg("sessions ended")
+		p.a.log.Info().Ctx(ctx).Str("of", who.Login).Int("sessions", n).Str("by", by.Actor.Login).Msg("sessions ended")
 	}
 	return err
 }

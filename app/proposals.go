@@ -186,7 +186,7 @@ func (a *App) commitLock(ctx context.Context, id string) error {
 	if err := taken(a.db.EndProposal(ctx, id, end, a.cfg.Now())); err != nil {
 		return err
 	}
-	a.log.Info().Str("proposal", id).Str("repo", p.Repo.FullName()).Str("state", string(end.State)).Msg(end.Found)
+	a.log.Info().Ctx(ctx).Str("proposal", id).Str("repo", p.Repo.FullName()).Str("state", string(end.State)).Msg(end.Found)
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (a *App) redeliver(ctx context.Context) error {
 		if err := a.forge.Redeliver(ctx, m.newest.ID); err != nil {
 			return err
 		}
-		a.log.Info().Str("delivery", m.newest.GUID).Str("event", m.newest.Event).Int("code", m.newest.Code).Msg("a webhook did not arrive; GitHub is asked for it once more")
+		a.log.Info().Ctx(ctx).Str("delivery", m.newest.GUID).Str("event", m.newest.Event).Int("code", m.newest.Code).Msg("a webhook did not arrive; GitHub is asked for it once more")
 	}
 	a.lost.Store(int64(len(missing)))
 	// A little before, because attempts are listed once they have ended.

@@ -26,7 +26,7 @@ func (a *App) workRepos(ctx context.Context) (int, error) {
 	}
 	for _, c := range claims {
 		if err := a.reconcile(ctx, c); err != nil {
-			a.log.Warn().Err(err).Str("repo", c.Repo.FullName()).Msg("repository could not be read; looked at again later")
+			a.log.Warn().Ctx(ctx).Err(err).Str("repo", c.Repo.FullName()).Msg("repository could not be read; looked at again later")
 			if err := a.db.PostponeRepo(ctx, c, a.cfg.Now().Add(backoff(c.Attempt))); err != nil && !errors.Is(err, db.ErrConflict) {
 				return len(claims), err
 			}

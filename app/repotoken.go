@@ -58,7 +58,7 @@ func (a *App) repoToken(w http.ResponseWriter, r *http.Request) {
 		a.tokenFailed(w, req.Host, err)
 		return
 	}
-	a.log.Info().Str("host", host.Name).Msg("host got a token to fetch with")
+	a.log.Info().Ctx(r.Context()).Str("host", host.Name).Msg("host got a token to fetch with")
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(sealed)
 }

@@ -42,7 +42,7 @@ func (a *App) revert(ctx context.Context, rollout string) error {
 	if err := a.db.EndRevert(ctx, rollout, end, a.cfg.Now()); err != nil {
 		return err
 	}
-	a.log.Info().Str("rollout", rollout).Str("repo", known.Repo.FullName()).Int("pull", end.Number).Msg(end.Found)
+	a.log.Info().Ctx(ctx).Str("rollout", rollout).Str("repo", known.Repo.FullName()).Int("pull", end.Number).Msg(end.Found)
 	return nil
 }
 

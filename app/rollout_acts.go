@@ -139,7 +139,7 @@ func (x rolloutActs) Steer(ctx context.Context, by fleet.Actor, id string, verb 
 	if err != nil && !fleet.Steer(is, verb, fleet.Around{}).Already { // else it was a double click
 		return r, inTheWay("The rollout moved just now, or another one is under way. Look at it again.")
 	}
-	x.a.log.Info().Str("rollout", r.ID).Str("by", by.Login).Str("verb", string(verb)).Msg(s.says)
+	x.a.log.Info().Ctx(ctx).Str("rollout", r.ID).Str("by", by.Login).Str("verb", string(verb)).Msg(s.says)
 	return is, nil
 }
 
@@ -161,7 +161,7 @@ func (x rolloutActs) Exclude(ctx context.Context, by fleet.Actor, id, host, reas
 	case err != nil:
 		return r, err
 	}
-	x.a.log.Info().Str("rollout", r.ID).Str("host", host).Str("by", by.Login).Msg("host excluded")
+	x.a.log.Info().Ctx(ctx).Str("rollout", r.ID).Str("host", host).Str("by", by.Login).Msg("host excluded")
 	return x.a.db.Rollout(ctx, r.ID)
 }
 
@@ -231,7 +231,7 @@ func (x rolloutActs) begin(ctx context.Context, n db.NewRollout, key db.OrderKey
 	if err != nil {
 		return fleet.Rollout{}, asField(err)
 	}
-	x.a.log.Info().Str("rollout", id).Str("commit", n.Commit).Str("by", n.Actor).Msg("rollout asked for")
+	x.a.log.Info().Ctx(ctx).Str("rollout", id).Str("commit", n.Commit).Str("by", n.Actor).Msg("rollout asked for")
 	return x.a.db.Rollout(ctx, id)
 }
 

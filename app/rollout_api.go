@@ -126,7 +126,7 @@ func (s service) LiftQuarantine(ctx context.Context, by fleet.Actor, commit, rea
 	if err != nil {
 		return api.Quarantined{}, err
 	}
-	s.a.log.Info().Str("commit", q.Commit).Str("by", by.Login).Str("reason", reason).Msg("quarantine lifted")
+	s.a.log.Info().Ctx(ctx).Str("commit", q.Commit).Str("by", by.Login).Str("reason", reason).Msg("quarantine lifted")
 	names, err := s.repoNames(ctx)
 	return api.Quarantined{Repo: names[q.RepoID], Commit: q.Commit, Rollout: q.Rollout, Reason: q.Reason, At: q.At}, err
 }

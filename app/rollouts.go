@@ -52,7 +52,7 @@ func (a *App) advance(ctx context.Context, c db.RolloutClaim) error {
 		a.tellRollout(ctx, c.Rollout, l.move.State, now)
 	}
 	if l.move.State != c.Rollout.State || len(l.orders) > 0 {
-		a.log.Info().Str("rollout", c.Rollout.ID).Str("state", string(l.move.State)).Int("ordered", len(l.orders)).Msg(l.move.Headline)
+		a.log.Info().Ctx(ctx).Str("rollout", c.Rollout.ID).Str("state", string(l.move.State)).Int("ordered", len(l.orders)).Msg(l.move.Headline)
 	}
 	if l.restores {
 		return a.restore(ctx, c.Rollout)
@@ -187,7 +187,7 @@ func (a *App) restore(ctx context.Context, r fleet.Rollout) error {
 		return nil // it was aborted meanwhile
 	}
 	if err == nil {
-		a.log.Info().Str("rollout", id).Str("restores", r.ID).Msg("going back")
+		a.log.Info().Ctx(ctx).Str("rollout", id).Str("restores", r.ID).Msg("going back")
 	}
 	return err
 }

@@ -65,7 +65,7 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	report := map[string]string{"database": "ok", "bus": "ok", "inbox": "ok"}
 	status := http.StatusOK
 	fault := func(part string, err error) {
-		a.log.Warn().Err(err).Str("part", part).Msg("not ready")
+		a.log.Warn().Ctx(r.Context()).Err(err).Str("part", part).Msg("not ready")
 		report[part], status = "not reachable", http.StatusServiceUnavailable
 	}
 	stats, err := a.db.Stats(ctx, a.cfg.Now())

@@ -114,7 +114,7 @@ func (a *App) awaitApp(ctx context.Context) error {
 			if err := a.begin(ctx, stored); err != nil {
 				return err
 			}
-			a.log.Info().Str("app", stored.slug).Int64("id", stored.appID).Msg("there is a GitHub App; the set-up ends and the work begins")
+			a.log.Info().Ctx(ctx).Str("app", stored.slug).Int64("id", stored.appID).Msg("there is a GitHub App; the set-up ends and the work begins")
 			return nil
 		case errors.Is(err, errSealed):
 			a.noteSealed(ctx, err)
@@ -145,7 +145,7 @@ func (a *App) printSetupCode(ctx context.Context, until time.Time) error {
 	if err := a.db.CreateLogin(ctx, hash(token), setupActor, "admin", until); err != nil {
 		return err
 	}
-	a.log.Warn().Str("open", a.cfg.URL+"/login?token="+token).Time("until", until).
+	a.log.Warn().Ctx(ctx).Str("open", a.cfg.URL+"/login?token="+token).Time("until", until).
 		Msg("there is no GitHub App yet: open this address to create one; it works once (the admin token opens " + nixfleet.SetupPath + " as well)")
 	return nil
 }
@@ -154,7 +154,7 @@ func (a *App) printSetupCode(ctx context.Context, until time.Time) error {
 func (a *App) noteSealed(ctx context.Context, cause error) {
 	text := fmt.Sprintf("%v. Put back the key file with which NixFleet was set up (%s), and this goes on by itself; or create a new App below, which takes its place.", cause, a.seal.file)
 	if was := a.setup.sealed.Swap(&text); was == nil || *was != text {
-		a.log.Error().Err(cause).Str("key", a.seal.file).Msg("the stored GitHub App can't be used")
+		a.log.Error().Ctx(ctx).Err(cause).Str("key", a.seal.file).Msg("the stored GitHub App can't be used")
 	}
 	if row, err := a.db.GitHubApp(ctx); err == nil {
 		a.setup.replaces.Store(row.AppID)

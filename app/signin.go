@@ -84,13 +84,13 @@ func (s sessions) begin(ctx context.Context, n db.NewSession, from dashboard.Fro
 	if err := s.a.db.BeginSession(fleet.By(ctx, fleet.WayPage), n, now); err != nil {
 		return "", err
 	}
-	s.a.log.Info().Str("actor", n.By).Str("role", n.Role).Str("from", from.Address).Msg("signed in " + n.Reason)
+	s.a.log.Info().Ctx(ctx).Str("actor", n.By).Str("role", n.Role).Str("from", from.Address).Msg("signed in " + n.Reason)
 	return cookie, nil
 }
 
 // refused notes that somebody was not let in.
 func (s sessions) refused(ctx context.Context, actor, subject string, from dashboard.From, why string) {
-	s.a.log.Info().Str("actor", actor).Str("from", from.Address).Msg("not let in: " + why)
+	s.a.log.Info().Ctx(ctx).Str("actor", actor).Str("from", from.Address).Msg("not let in: " + why)
 	refusals := s.a.limited().refusals
 	if refusals.wait("") > 0 {
 		return
@@ -100,7 +100,7 @@ func (s sessions) refused(ctx context.Context, actor, subject string, from dashb
 		At: s.a.cfg.Now(), Actor: actor, Kind: "person.refused", Subject: subject, Detail: map[string]any{"address": from.Address}, Reason: why,
 	})
 	if err != nil {
-		s.a.log.Error().Err(err).Msg("a refusal is not in the history")
+		s.a.log.Error().Ctx(ctx).Err(err).Msg("a refusal is not in the history")
 	}
 }
 

@@ -89,7 +89,7 @@ func (s sessions) Return(ctx context.Context, secret, state, code string, from d
 		role, because, err = s.a.roleOf(ctx, who)
 	}
 	if err != nil {
-		s.a.log.Warn().Err(err).Msg("somebody could not sign in")
+		s.a.log.Warn().Ctx(ctx).Err(err).Msg("somebody could not sign in")
 		return "", "", fmt.Errorf("%w: %w", dashboard.ErrAway, err)
 	}
 	if role == fleet.RoleNone {

@@ -136,7 +136,7 @@ func (s service) NewToken(ctx context.Context, by fleet.Actor, role string, t ap
 	if err != nil {
 		return "", fleet.TokenView{}, err
 	}
-	s.a.log.Info().Str("token", t.Name).Str("role", t.Role).Str("by", by.Login).Msg("token made")
+	s.a.log.Info().Ctx(ctx).Str("token", t.Name).Str("role", t.Role).Str("by", by.Login).Msg("token made")
 	if n.Owner.Person != 0 {
 		n.PersonRole, n.Checked = role, now
 	}
@@ -159,7 +159,7 @@ func (s service) RevokeToken(ctx context.Context, by fleet.Actor, role, id strin
 		return api.ErrUnknown
 	}
 	if err == nil {
-		s.a.log.Info().Str("token", t.Name).Str("of", t.Owner.Actor).Str("by", by.Login).Msg("token revoked")
+		s.a.log.Info().Ctx(ctx).Str("token", t.Name).Str("of", t.Owner.Actor).Str("by", by.Login).Msg("token revoked")
 	}
 	return err
 }

@@ -85,7 +85,7 @@ func (w wizard) repo(ctx context.Context, repo fleet.Repo) dashboard.SetupRepo {
 	r := dashboard.SetupRepo{ID: repo.ID, Name: repo.FullName(), Policy: dashboard.PolicyUnknown}
 	state, err := a.branch(ctx, repo)
 	if err != nil {
-		a.log.Warn().Err(err).Str("repo", repo.FullName()).Msg("the set-up could not read a repository")
+		a.log.Warn().Ctx(ctx).Err(err).Str("repo", repo.FullName()).Msg("the set-up could not read a repository")
 		return r
 	}
 	if state.PolicyFile {
@@ -95,7 +95,7 @@ func (w wizard) repo(ctx context.Context, repo fleet.Repo) dashboard.SetupRepo {
 	proposal, err := a.forge.Proposed(ctx, state.Repo, policyBranch)
 	switch {
 	case err != nil:
-		a.log.Warn().Err(err).Str("repo", repo.FullName()).Msg("the set-up could not read the pull request with the policy")
+		a.log.Warn().Ctx(ctx).Err(err).Str("repo", repo.FullName()).Msg("the set-up could not read the pull request with the policy")
 	case proposal == nil:
 		r.Policy = dashboard.PolicyNone
 	case proposal.State == "open":
@@ -115,7 +115,7 @@ func (a *App) lookForRepos(ctx context.Context) bool {
 		return false
 	}
 	if err := a.learnRepos(ctx); err != nil {
-		a.log.Warn().Err(err).Msg("the set-up could not look for repositories")
+		a.log.Warn().Ctx(ctx).Err(err).Msg("the set-up could not look for repositories")
 	}
 	a.setup.looked = a.cfg.Now()
 	return true
@@ -156,7 +156,7 @@ func (w wizard) Return(ctx context.Context, actor fleet.Actor, code, state strin
 	}
 	err = a.saveApp(ctx, made, a.setup.replaces.Load(), actor.Login)
 	if err != nil {
-		a.log.Error().Err(err).Stringer("app", made).Msg("the new App could not be stored")
+		a.log.Error().Ctx(ctx).Err(err).Stringer("app", made).Msg("the new App could not be stored")
 		why := "the database did not answer"
 		if errors.Is(err, db.ErrConflict) {
 			why = "another one was stored meanwhile"
@@ -223,7 +223,7 @@ func (w wizard) ProposePolicy(ctx context.Context, actor fleet.Actor, repoID int
 	if err != nil {
 		return refusedByGitHub(err)
 	}
-	a.log.Info().Str("repo", repos[i].FullName()).Int("pull", p.Number).Str("by", actor.Login).Msg("policy file proposed")
+	a.log.Info().Ctx(ctx).Str("repo", repos[i].FullName()).Int("pull", p.Number).Str("by", actor.Login).Msg("policy file proposed")
 	return a.db.Remember(ctx, db.Event{
 		At: a.cfg.Now(), Actor: actor.Login, Kind: "policy.proposed", Subject: fmt.Sprintf("repo:%d", repoID),
 		Detail: map[string]any{"number": p.Number}, Reason: what + ".",

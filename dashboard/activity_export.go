@@ -54,7 +54,7 @@ func (d *Dashboard) exportActivity(w http.ResponseWriter, r *http.Request, _ vis
 	for begun := false; ; begun = true {
 		acts, err := d.cfg.Activity.Acts(r.Context(), q)
 		if err != nil {
-			d.cfg.Log.Error().Err(err).Msg("export the history")
+			d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("export the history")
 			if begun {
 				panic(http.ErrAbortHandler) // what was sent must not pass for the whole
 			}

@@ -119,7 +119,7 @@ func (d *Dashboard) enrolPage(w http.ResponseWriter, r *http.Request, who visito
 func (d *Dashboard) showEnrol(w http.ResponseWriter, r *http.Request, who visitor, v enrolView, status int) {
 	var err error
 	if v.Repos, err = d.cfg.Policies.Repos(r.Context()); err != nil {
-		d.cfg.Log.Error().Err(err).Msg("list repositories")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("list repositories")
 		d.answer(w, r, notice{http.StatusServiceUnavailable, "The repositories could not be read, because the database did not answer. Nothing was added; try again."})
 		return
 	}
@@ -186,7 +186,7 @@ func (d *Dashboard) enrol(w http.ResponseWriter, r *http.Request, who visitor) {
 }
 
 func (d *Dashboard) cannotEnrol(w http.ResponseWriter, r *http.Request, host string, err error) {
-	d.cfg.Log.Error().Err(err).Str("host", host).Msg("add a host")
+	d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("host", host).Msg("add a host")
 	d.answer(w, r, notice{http.StatusServiceUnavailable, "The host could not be added, because the database did not answer. Go back and try again."})
 }
 

@@ -166,7 +166,7 @@ func (d *Dashboard) explainPage(w http.ResponseWriter, r *http.Request, who visi
 		d.notFound(w, r, fmt.Sprintf("%s is not watched, or #%d is no update that NixFleet knows.", repo, number))
 		return
 	case err != nil:
-		d.cfg.Log.Warn().Err(err).Str("repo", repo).Int("update", number).Msg("explain an update")
+		d.cfg.Log.Warn().Ctx(r.Context()).Err(err).Str("repo", repo).Int("update", number).Msg("explain an update")
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "GitHub could not be read just now, so there is nothing to explain. Nothing was changed; try again in a minute."})
 		return
 	}

@@ -163,7 +163,7 @@ func (d *Dashboard) readmitHost(w http.ResponseWriter, r *http.Request, who visi
 		d.answer(w, r, d.refusal(r, who, err))
 		return
 	}
-	d.cfg.Log.Info().Str("host", name).Str("actor", who.actor.Login).Msg("host may enrol again")
+	d.cfg.Log.Info().Ctx(r.Context()).Str("host", name).Str("actor", who.actor.Login).Msg("host may enrol again")
 	d.wake()
 	d.showTicket(w, r, who, name, t)
 }

@@ -146,7 +146,7 @@ func (d *Dashboard) askRemoveReceiver(w http.ResponseWriter, r *http.Request, wh
 func (d *Dashboard) findReceiver(w http.ResponseWriter, r *http.Request) (fleet.Receiver, bool) {
 	list, err := d.cfg.Receivers.Receivers(r.Context())
 	if err != nil {
-		d.cfg.Log.Error().Err(err).Msg("list receivers")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("list receivers")
 		d.answer(w, r, notice{http.StatusServiceUnavailable, "The receivers could not be read, because the database did not answer. Try again."})
 		return fleet.Receiver{}, false
 	}

@@ -155,7 +155,7 @@ func (d *Dashboard) saveReceiver(w http.ResponseWriter, r *http.Request, who vis
 	f.again = f.wish.Address != ""
 	err = d.cfg.Receivers.SaveReceiver(r.Context(), who.actor, f.wish)
 	if err == nil {
-		d.cfg.Log.Info().Str("receiver", f.wish.Name).Str("actor", who.actor.Login).Msg("receiver saved")
+		d.cfg.Log.Info().Ctx(r.Context()).Str("receiver", f.wish.Name).Str("actor", who.actor.Login).Msg("receiver saved")
 		d.wake()
 		d.flash(w, notice{http.StatusOK, "Saved. Send a test to see that it arrives."})
 		http.Redirect(w, r, notificationsPath, http.StatusSeeOther)
@@ -172,7 +172,7 @@ func (d *Dashboard) saveReceiver(w http.ResponseWriter, r *http.Request, who vis
 	case errors.As(err, &refused):
 		f.Page.Notice = notice{http.StatusConflict, "Not saved: " + refused.Error()}
 	default:
-		d.cfg.Log.Error().Err(err).Str("receiver", f.wish.Name).Msg("save a receiver")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("receiver", f.wish.Name).Msg("save a receiver")
 		f.Page.Notice = notice{http.StatusServiceUnavailable, "Not saved, because the database did not answer. Try again."}
 	}
 	d.showForm(w, r, who, f.Page.Notice.Status, f)

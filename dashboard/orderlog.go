@@ -22,7 +22,7 @@ const logTail = 32 << 10
 func (d *Dashboard) logEnd(r *http.Request) fleet.Output {
 	end, err := d.cfg.Hosts.OrderLogEnd(r.Context(), r.PathValue("id"), logTail)
 	if err != nil && r.Context().Err() == nil {
-		d.cfg.Log.Warn().Err(err).Str("order", r.PathValue("id")).Msg("read the end of a log")
+		d.cfg.Log.Warn().Ctx(r.Context()).Err(err).Str("order", r.PathValue("id")).Msg("read the end of a log")
 	}
 	return end
 }

@@ -83,7 +83,7 @@ func (d *Dashboard) show(w http.ResponseWriter, r *http.Request, status int, c t
 		return
 	}
 	if err != nil {
-		d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("render")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Msg("render")
 		http.Error(w, "This page could not be rendered.", http.StatusInternalServerError)
 		return
 	}

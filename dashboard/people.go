@@ -56,7 +56,7 @@ func (d *Dashboard) youPage(w http.ResponseWriter, r *http.Request, who visitor)
 
 // unread says that a page could not be read.
 func (d *Dashboard) unread(w http.ResponseWriter, r *http.Request, what string, err error) {
-	d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("read " + what)
+	d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Msg("read " + what)
 	d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: title(what) + " could not be read, because the database did not answer. Try again."})
 }
 

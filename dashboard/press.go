@@ -37,7 +37,7 @@ func (d *Dashboard) press(least string, do func(r *http.Request, who visitor) (p
 			d.answer(w, r, d.refusal(r, who, err))
 			return
 		}
-		d.cfg.Log.Info().Str("path", r.URL.Path).Str("actor", who.actor.Login).Msg(p.text)
+		d.cfg.Log.Info().Ctx(r.Context()).Str("path", r.URL.Path).Str("actor", who.actor.Login).Msg(p.text)
 		d.wake()
 		d.done(w, r, p)
 	})
@@ -74,7 +74,7 @@ func (d *Dashboard) refusal(r *http.Request, who visitor, err error) notice {
 	case errors.Is(err, ErrUnknown):
 		return notice{http.StatusNotFound, "It is not there any more, so nothing was done."}
 	}
-	d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Str("actor", who.actor.Login).Msg("record a wish")
+	d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Str("actor", who.actor.Login).Msg("record a wish")
 	return notice{http.StatusServiceUnavailable, "The request could not be recorded, so nothing was done. Try again."}
 }
 

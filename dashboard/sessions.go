@@ -99,7 +99,7 @@ func (d *Dashboard) signedIn(next func(http.ResponseWriter, *http.Request, visit
 func (d *Dashboard) logout(w http.ResponseWriter, r *http.Request) {
 	if who, err := d.visitor(r); err == nil {
 		if err := d.cfg.Sessions.Logout(r.Context(), who.cookie); err != nil {
-			d.cfg.Log.Error().Err(err).Msg("sign out")
+			d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("sign out")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "You are still signed in: the session could not be ended, because the database did not answer. Try again."})
 			return
 		}

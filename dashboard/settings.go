@@ -138,7 +138,7 @@ func (d *Dashboard) settingsIndex(w http.ResponseWriter, r *http.Request, who vi
 	repos, err := d.cfg.Policies.Repos(r.Context())
 	switch {
 	case err != nil:
-		d.cfg.Log.Error().Err(err).Msg("list repositories")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("list repositories")
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The repositories could not be read, because the database did not answer. Try again."})
 	case len(repos) == 1:
 		http.Redirect(w, r, string(settingsURL(repos[0])), http.StatusSeeOther)

@@ -36,7 +36,7 @@ func (d *Dashboard) readPolicy(w http.ResponseWriter, r *http.Request, who visit
 		d.notFound(w, r, repo+" is not watched.")
 		return settingsView{}, false
 	case err != nil:
-		d.cfg.Log.Warn().Err(err).Str("repo", repo).Msg("read the policy")
+		d.cfg.Log.Warn().Ctx(r.Context()).Err(err).Str("repo", repo).Msg("read the policy")
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "What rules " + repo + " could not be read from GitHub just now. Nothing was changed; go back, and try again in a minute."})
 		return settingsView{}, false
 	}
@@ -187,7 +187,7 @@ func (d *Dashboard) store(w http.ResponseWriter, r *http.Request, who visitor, v
 		d.notSaved(w, r, v, policy, err)
 		return
 	}
-	d.cfg.Log.Info().Str("repo", repo).Str("actor", who.actor.Login).Msg("settings saved")
+	d.cfg.Log.Info().Ctx(r.Context()).Str("repo", repo).Str("actor", who.actor.Login).Msg("settings saved")
 	d.wake()
 	d.done(w, r, pressed{text: "Saved. Open updates are judged again by it now.", next: string(settingsURL(v.p.Repo))})
 }
@@ -259,7 +259,7 @@ func (d *Dashboard) outlookOf(r *http.Request, p fleet.Policy) fleet.Outlook {
 func (d *Dashboard) hostsOf(r *http.Request) []fleet.Host {
 	o, err := d.cfg.Views.Overview(r.Context())
 	if err != nil {
-		d.cfg.Log.Warn().Err(err).Msg("read the hosts for an outlook")
+		d.cfg.Log.Warn().Ctx(r.Context()).Err(err).Msg("read the hosts for an outlook")
 		return nil
 	}
 	repos := map[int64]string{}

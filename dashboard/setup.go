@@ -110,7 +110,7 @@ func (d *Dashboard) showSetup(w http.ResponseWriter, r *http.Request, who visito
 		err = d.prepareVisit(w, r, who, &v)
 	}
 	if err != nil {
-		d.cfg.Log.Error().Err(err).Msg("show the set-up")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("show the set-up")
 		d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "How far the set-up has come could not be read, because the database did not answer. Try again."})
 		return
 	}
@@ -155,7 +155,7 @@ func (d *Dashboard) setupReturn(w http.ResponseWriter, r *http.Request, who visi
 		d.setupFailed(w, r, who, "finish the set-up", err)
 		return
 	}
-	d.cfg.Log.Info().Str("actor", who.actor.Login).Msg("the GitHub App was created")
+	d.cfg.Log.Info().Ctx(r.Context()).Str("actor", who.actor.Login).Msg("the GitHub App was created")
 	d.flash(w, notice{Status: http.StatusOK, Text: "The GitHub App exists, and NixFleet works as it from now on."})
 	http.Redirect(w, r, "/setup", http.StatusSeeOther)
 }
@@ -180,7 +180,7 @@ func (d *Dashboard) setupFailed(w http.ResponseWriter, r *http.Request, who visi
 	if errors.As(err, &refused) {
 		n = notice{Status: http.StatusConflict, Text: refused.Error()}
 	}
-	d.cfg.Log.Warn().Err(err).Str("actor", who.actor.Login).Msg(what)
+	d.cfg.Log.Warn().Ctx(r.Context()).Err(err).Str("actor", who.actor.Login).Msg(what)
 	d.showSetup(w, r, who, n)
 }
 

@@ -125,7 +125,7 @@ func (d *Dashboard) loginPage(w http.ResponseWriter, r *http.Request) {
 func (d *Dashboard) showLogin(w http.ResponseWriter, r *http.Request, status int, l login) {
 	var err error
 	if l.Offer, err = d.cfg.Sessions.Offer(r.Context()); err != nil {
-		d.cfg.Log.Error().Err(err).Msg("what the sign-in page can offer")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("what the sign-in page can offer")
 	}
 	l.Page = d.page(w, r, visitor{})
 	d.show(w, r, status, loginPage(l))
@@ -150,7 +150,7 @@ func (d *Dashboard) login(w http.ResponseWriter, r *http.Request) {
 		d.showLogin(w, r, http.StatusUnauthorized, l)
 		return
 	}
-	d.cfg.Log.Error().Err(err).Msg("sign in")
+	d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("sign in")
 	l.Token, l.Problem = token, "The token could not be checked, because the database did not answer. Try again."
 	d.showLogin(w, r, http.StatusServiceUnavailable, l)
 }
@@ -165,7 +165,7 @@ func (d *Dashboard) tooSoon(w http.ResponseWriter, r *http.Request, early TooSoo
 func (d *Dashboard) welcome(w http.ResponseWriter, r *http.Request, cookie, next string) {
 	if who, err := d.visitor(r); err == nil {
 		if err := d.cfg.Sessions.Logout(r.Context(), who.cookie); err != nil {
-			d.cfg.Log.Error().Err(err).Msg("end the session before")
+			d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("end the session before")
 		}
 	}
 	http.SetCookie(w, d.cookie(cookie))
@@ -206,7 +206,7 @@ func (d *Dashboard) fromGitHub(w http.ResponseWriter, r *http.Request) {
 		d.showLogin(w, r, http.StatusForbidden, login{Problem: "You cancelled on GitHub, so you are not signed in."})
 		return
 	case q.Get("error") != "":
-		d.cfg.Log.Warn().Str("error", fmt.Sprintf("%.60q", q.Get("error"))).Msg("GitHub refused a sign-in")
+		d.cfg.Log.Warn().Ctx(r.Context()).Str("error", fmt.Sprintf("%.60q", q.Get("error"))).Msg("GitHub refused a sign-in")
 		d.showLogin(w, r, http.StatusBadGateway, login{Problem: "GitHub refused the sign-in. An administrator finds out why with nixfleet doctor."})
 		return
 	case err != nil || kept.Value == "":
@@ -238,7 +238,7 @@ func (d *Dashboard) signInFailed(w http.ResponseWriter, r *http.Request, l login
 	case errors.Is(err, ErrAway):
 		status, l.Problem = http.StatusBadGateway, "GitHub did not answer, so your role is not known. Try again in a minute; in an emergency, nixfleet login-link on the server lets you in."
 	default:
-		d.cfg.Log.Error().Err(err).Msg("sign in with GitHub")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("sign in with GitHub")
 		l.Problem = "You could not be signed in, because the database did not answer. Try again."
 	}
 	d.showLogin(w, r, status, l)

@@ -114,7 +114,7 @@ func (d *Dashboard) makeToken(w http.ResponseWriter, r *http.Request, who visito
 		v.Fault = refused.Error()
 		d.showTokens(w, r, who, http.StatusUnprocessableEntity, v)
 	case err != nil:
-		d.cfg.Log.Error().Err(err).Msg("make a token")
+		d.cfg.Log.Error().Ctx(r.Context()).Err(err).Msg("make a token")
 		v.Fault = "No token was made, because the database did not answer. Try again."
 		d.showTokens(w, r, who, http.StatusServiceUnavailable, v)
 	default:

@@ -148,7 +148,7 @@ func (d *Dashboard) askOf(question func(s scene, r *http.Request) (asking, error
 			return
 		}
 		if err != nil {
-			d.cfg.Log.Error().Err(err).Str("path", r.URL.Path).Msg("read what a question is about")
+			d.cfg.Log.Error().Ctx(r.Context()).Err(err).Str("path", r.URL.Path).Msg("read what a question is about")
 			d.answer(w, r, notice{Status: http.StatusServiceUnavailable, Text: "The database did not answer. Nothing was done; try again."})
 			return
 		}
