@@ -19,7 +19,7 @@ import (
 // key up by itself.
 func ChangeKey(ctx context.Context, e Enrolment) (Identity, error) {
 	e.Now = orClock(e.Now)
-	lock, err := lockFile(statePath(e.StateDir, identityLock))
+	lock, err := lockSoon(ctx, statePath(e.StateDir, identityLock))
 	if err != nil {
 		return Identity{}, fmt.Errorf("change key: another process renews or changes this host's key right now: %w", err)
 	}

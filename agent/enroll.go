@@ -67,7 +67,7 @@ func Enroll(ctx context.Context, e Enrolment) (Identity, error) {
 		return Identity{}, fmt.Errorf("enrol: %w", err)
 	}
 	e.Now = orClock(e.Now)
-	lock, err := lockFile(statePath(e.StateDir, identityLock))
+	lock, err := lockSoon(ctx, statePath(e.StateDir, identityLock))
 	if err != nil {
 		return Identity{}, fmt.Errorf("enrol: another process renews or changes this host's key right now: %w", err)
 	}

@@ -5,8 +5,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+// How long a lock that is held is tried for: a second.
+const (
+	lockTries = 20
+	lockPoll  = 50 * time.Millisecond
 )
 
 // lockDir takes dir for this process until the returned file is closed. The
@@ -19,9 +26,13 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the lock: %w", err)
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
-	if err == nil {
-		return f, nil
+	// A program that was being started when the last owner let go may hold the lock for
+	// a moment: it shares the file until it runs.
+	for range lockTries {
+		if err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil {
+			return f, nil
+		}
+		time.Sleep(lockPoll)
 	}
 	_ = f.Close()
 	if errors.Is(err, unix.EWOULDBLOCK) {
