@@ -59,13 +59,9 @@ func seenAt(t time.Time) string {
 	return t.UTC().Format(time.RFC3339Nano)
 }
 
-func (v hostDetail) settings() HostSettings {
-	return HostSettings{Attr: v.Host.Attr, Mode: v.Host.Mode, Tags: v.Host.Tags}
-}
-
 func askChange(_ *http.Request, v hostDetail) asking {
 	return asking{
-		title: "Change " + v.Host.Name, rows: changeRows(v), post: hostURL(v.Host.Name) + "/change", confirm: "Save",
+		title: "Change " + v.Host.Name, rows: changeRows(v), post: hostPath(v.Host.Name) + "/change", confirm: "Save",
 		fields: url.Values{"seen_attr": {v.Host.Attr}, "seen_mode": {v.Host.Mode}, "seen_tags": {strings.Join(v.Host.Tags, " ")}},
 		about:  "hd", state: v.standing(),
 	}
@@ -73,7 +69,7 @@ func askChange(_ *http.Request, v hostDetail) asking {
 
 func askReadmit(_ *http.Request, v hostDetail) asking {
 	a := asking{
-		title: "Enrol " + v.Host.Name + " again", rows: readmitRows(v), post: hostURL(v.Host.Name) + "/readmit",
+		title: "Enrol " + v.Host.Name + " again", rows: readmitRows(v), post: hostPath(v.Host.Name) + "/readmit",
 		confirm: "Make another token", once: true,
 		fields: url.Values{"seen": {seenAt(v.Host.EnrolledAt)}}, about: "hd", state: v.standing(),
 	}
@@ -89,14 +85,14 @@ func askReadmit(_ *http.Request, v hostDetail) asking {
 // askRevoke asks twice: the second question is the one that can be answered.
 func askRevoke(r *http.Request, v hostDetail) asking {
 	a := asking{
-		title: "Revoke " + v.Host.Name, rows: revokeHostRows(v, false), post: hostURL(v.Host.Name) + "/revoke",
+		title: "Revoke " + v.Host.Name, rows: revokeHostRows(v, false), post: hostPath(v.Host.Name) + "/revoke",
 		confirm: "Revoke " + v.Host.Name + "…", danger: true, about: "hd", state: v.standing(),
 	}
 	switch {
 	case v.revoked():
 		a.stops = "It is revoked already."
 	case r.URL.Query().Get("sure") != "1":
-		a.again, a.fields = hostURL(v.Host.Name)+"/revoke", url.Values{"sure": {"1"}}
+		a.again, a.fields = hostPath(v.Host.Name)+"/revoke", url.Values{"sure": {"1"}}
 	default:
 		a.title, a.confirm, a.rows = "Really revoke "+v.Host.Name+"?", "Revoke "+v.Host.Name, revokeHostRows(v, true)
 		a.fields = url.Values{"sure": {"yes"}}
@@ -202,7 +198,7 @@ func (d *Dashboard) revokeHost(r *http.Request, who visitor) (pressed, error) {
 func (d *Dashboard) onHost(r *http.Request, text string) (pressed, error) {
 	p := pressed{text: text}
 	if !scripted(r) {
-		p.next = hostURL(r.PathValue("name"))
+		p.next = hostPath(r.PathValue("name"))
 	}
 	return p, nil
 }

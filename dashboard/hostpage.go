@@ -71,7 +71,7 @@ func orderAskURL(kind, host string, more ...string) string {
 // hostTopic is the page of one host.
 func (d *Dashboard) hostTopic(r *http.Request) (topic, error) {
 	name := r.PathValue("name")
-	return topic{key: hostURL(name), regions: func(ctx context.Context, s scene) ([]liveRegion, error) {
+	return topic{key: hostPath(name), regions: func(ctx context.Context, s scene) ([]liveRegion, error) {
 		record, err := d.cfg.Hosts.HostRecord(ctx, name)
 		if errors.Is(err, ErrUnknown) {
 			return nil, missing("No host is named " + clipped(name, 63) + ". The Fleet page lists those there are.")

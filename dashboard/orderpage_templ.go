@@ -47,7 +47,7 @@ func orderPage(p page, host, id string, b board, end fleet.Output) templ.Compone
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = crumbs(crumb{"Fleet", "/"}, crumb{host, hostURL(host)}, crumb{"Order", ""}).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = crumbs(crumb{"Fleet", "/"}, crumb{host, hostPath(host)}, crumb{"Order", ""}).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

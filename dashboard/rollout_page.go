@@ -109,7 +109,7 @@ func (s scene) rolloutDetail(r fleet.RolloutDetail, all bool) rolloutDetail {
 }
 
 func (s scene) hostStand(r fleet.RolloutDetail, p fleet.HostProgress, retry bool) hostStand {
-	h := hostStand{HostProgress: p, id: "at-" + safeID(p.Host), look: hostLook(p.State), name: hostURL(p.Host), target: p.Target, online: s.online[p.Host]}
+	h := hostStand{HostProgress: p, id: "at-" + safeID(p.Host), look: hostLook(p.State), name: hostPath(p.Host), target: p.Target, online: s.online[p.Host]}
 	if p.Order != "" {
 		h.order = orderURL(p.Host, p.Order)
 	}

@@ -10,11 +10,8 @@ import (
 	"github.com/nixfleet/nixfleet/fleet"
 )
 
-// hostURL is the page of a host.
-func hostURL(host string) string { return "/hosts/" + url.PathEscape(host) }
-
 // orderURL is the page of an order.
-func orderURL(host, order string) string { return hostURL(host) + "/orders/" + url.PathEscape(order) }
+func orderURL(host, order string) string { return hostPath(host) + "/orders/" + url.PathEscape(order) }
 
 // failureRule says what a failure does.
 func failureRule(budget int, onFailure string) string {

@@ -52,9 +52,6 @@ func Service(address string) string {
 	return services[kind]
 }
 
-// Services are all kinds of receivers that there are.
-func Services() []string { return slices.Sorted(maps.Values(services)) }
-
 // Check says what is wrong with an address, without asking anybody.
 func Check(address string) error {
 	if len(address) > 4000 {

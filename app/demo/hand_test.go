@@ -29,14 +29,6 @@ func (r *rig) person(a *app.App, role string) *hand {
 	return h
 }
 
-// another is somebody else at the same server.
-func (h *hand) another(a *app.App, role string) *hand {
-	h.r.t.Helper()
-	o := &hand{Tab: h.Another(), r: h.r, shown: map[string]string{}, pressed: map[string]string{}}
-	o.signIn(a, role)
-	return o
-}
-
 func (h *hand) signIn(a *app.App, role string) {
 	h.r.t.Helper()
 	link, err := a.LoginLink(h.r.t.Context(), "tess", role)
