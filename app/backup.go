@@ -95,22 +95,42 @@ func Backup(ctx context.Context, k Kept, file string, now time.Time) (m Manifest
 
 // publish writes a file under another name and gives it its own once it is whole.
 func publish(file string, write func(io.Writer) error) (err error) {
-	part, err := os.CreateTemp(filepath.Dir(file), ".nixfleet-backup-*") // for its owner only
+	d, err := newDraft(file, write)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, part.Close(), os.Remove(part.Name())) }()
-	if err := write(part); err != nil {
-		return err
+	defer func() { err = errors.Join(err, d.drop()) }()
+	return d.publish()
+}
+
+// draft is a file that is whole and on the disk, under a name that nobody looks for.
+type draft struct{ name, file string }
+
+func newDraft(file string, write func(io.Writer) error) (d draft, err error) {
+	part, err := os.CreateTemp(filepath.Dir(file), ".nixfleet-backup-*") // for its owner only
+	if err != nil {
+		return d, err
 	}
-	if err := part.Sync(); err != nil {
-		return err
+	d = draft{part.Name(), file}
+	err = write(part)
+	if err == nil {
+		err = part.Sync()
 	}
-	if err := os.Link(part.Name(), file); err != nil { // which overwrites nothing, unlike a rename
-		return fmt.Errorf("%s exists, or can't be written: %w", file, err)
+	if err = errors.Join(err, part.Close()); err != nil {
+		return d, errors.Join(err, d.drop())
+	}
+	return d, nil
+}
+
+// publish gives it its own name, unless that is taken.
+func (d draft) publish() error {
+	if err := os.Link(d.name, d.file); err != nil { // which overwrites nothing, unlike a rename
+		return fmt.Errorf("%s exists, or can't be written: %w", d.file, err)
 	}
 	return nil
 }
+
+func (d draft) drop() error { return os.Remove(d.name) }
 
 func (m Manifest) write(w io.Writer, files map[string][]byte, dump io.Reader) error {
 	t := tar.NewWriter(w)
@@ -169,23 +189,49 @@ func Restore(ctx context.Context, k Kept, file string) (m Manifest, err error) {
 	if head, err := t.Next(); err != nil || head.Name != dumpName || head.Size != m.Bytes {
 		return m, fmt.Errorf("%s is damaged: expected %s of %d bytes", file, dumpName, m.Bytes)
 	}
-	address, stop, err := k.database(ctx, true)
-	if err != nil {
+	if err := os.MkdirAll(k.DataDir, 0o755); err != nil { // the private Postgres may run as another user, who must be able to pass
 		return m, err
 	}
-	defer func() { err = errors.Join(err, stop()) }()
-	if err := db.Load(ctx, address, t); err != nil {
-		if errors.Is(err, db.ErrConflict) {
-			return m, fmt.Errorf("%w: restore into an empty one", err)
+	// A database that is loaded can't be loaded again, so whatever may fail for want of
+	// room or rights comes before.
+	var drafts []draft
+	defer func() {
+		for _, d := range drafts {
+			err = errors.Join(err, d.drop())
 		}
+	}()
+	for name, text := range files {
+		d, err := newDraft(filepath.Join(k.DataDir, name), func(w io.Writer) error { _, err := w.Write(text); return err })
+		if err != nil {
+			return m, err
+		}
+		drafts = append(drafts, d)
+	}
+	if err := k.load(ctx, t); err != nil {
 		return m, err
 	}
-	for name, text := range files {
-		if err := publish(filepath.Join(k.DataDir, name), func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+	for _, d := range drafts {
+		if err := d.publish(); err != nil {
 			return m, err
 		}
 	}
 	return m, nil
+}
+
+// load fills the server's database, which must be empty.
+func (k Kept) load(ctx context.Context, dump io.Reader) (err error) {
+	address, stop, err := k.database(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stop()) }()
+	if err := db.Load(ctx, address, dump); err != nil {
+		if errors.Is(err, db.ErrConflict) {
+			return fmt.Errorf("%w: restore into an empty one", err)
+		}
+		return err
+	}
+	return nil
 }
 
 func isKept(name string) bool {
@@ -223,11 +269,6 @@ func (k Kept) database(ctx context.Context, make bool) (address string, stop fun
 	dir := filepath.Join(k.DataDir, "postgres")
 	if !make && !db.HasPrivate(dir) {
 		return "", nil, fmt.Errorf("there is no server in %s: NIXFLEET_DATA_DIR, or --data-dir, says where it keeps its data, NIXFLEET_DATABASE_URL which database it uses", k.DataDir)
-	}
-	if make {
-		if err := os.MkdirAll(k.DataDir, 0o755); err != nil { // the private Postgres may run as another user, who must be able to pass
-			return "", nil, err
-		}
 	}
 	p, err := db.StartPrivate(ctx, db.PrivateOptions{Dir: dir})
 	if err != nil {

@@ -58,6 +58,22 @@ func TestARestoredServerIsTheOneThatWasBackedUp(t *testing.T) {
 	must(t, first.Stop())
 	stopped = true
 
+	// On a machine that has no directory yet and uses a database elsewhere.
+	elsewhere := Kept{DataDir: filepath.Join(t.TempDir(), "not", "yet"), DatabaseURL: dbtest.Server(t)}
+	_, err = Restore(t.Context(), elsewhere, file)
+	must(t, err)
+	for _, name := range m.Files {
+		was, err := os.ReadFile(filepath.Join(cfg.DataDir, name))
+		must(t, err)
+		is, err := os.ReadFile(filepath.Join(elsewhere.DataDir, name))
+		if err != nil || string(is) != string(was) {
+			t.Errorf("%s is not what it was: %v", name, err)
+		}
+	}
+	if left, err := os.ReadDir(elsewhere.DataDir); err != nil || len(left) != len(m.Files) {
+		t.Errorf("restored %v, want %q: %v", left, m.Files, err)
+	}
+
 	cfg.DataDir, cfg.DatabaseURL = filepath.Join(t.TempDir(), "new"), "" // and into a private Postgres
 	if _, err := Restore(t.Context(), Kept{DataDir: cfg.DataDir}, file); err != nil {
 		t.Fatal(err)
